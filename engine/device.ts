@@ -1,0 +1,211 @@
+// The device: opened once, shared by all tensors. Errors and loss that WebGPU reports on the side become typed errors of the next call that matters.
+import { findAdapter } from './adapters.ts';
+import type { AdapterChoice } from './adapters.ts';
+import { DeviceError } from './check.ts';
+import { Recorder } from './dispatch.ts';
+import type { Counters } from './dispatch.ts';
+import { GPUBufferUsageBits, Pool } from './memory.ts';
+import type { MemoryReport } from './memory.ts';
+import { installCalmPolling, wait } from './polling.ts';
+import { debugLevel } from './profile.ts';
+import type { KernelTime } from './profile.ts';
+import type { HostArray, Tensor } from './tensor.ts';
+
+/** Which adapter is in use. `profile` picks kernel variants. */
+export interface AdapterSummary {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  readonly class: 'software' | 'gpu';
+  /** 'swiftshader' | 'lavapipe' | 'default' */
+  readonly profile: string;
+  /** One sentence for people. */
+  readonly notice: string;
+}
+
+export interface OpenOptions {
+  /** 'auto' (default), 'swiftshader' (the npm software driver), 'null' (Dawn's validating backend). */
+  adapter?: AdapterChoice;
+  /** 'adapter' (default): all the adapter has; 'default': the limits that every WebGPU device has. */
+  limits?: 'adapter' | 'default';
+  /** Dawn toggles to enable (Node only), for example 'disable_robustness'. */
+  toggles?: readonly string[];
+}
+
+const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'];
+
+function profileOf(text: string): string {
+  if (/swiftshader/i.test(text)) return 'swiftshader';
+  return /llvmpipe|lavapipe|mesa software/i.test(text) ? 'lavapipe' : 'default';
+}
+
+/** An open device. Everything but reading only enqueues. */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly adapter: AdapterSummary;
+  readonly limits: GPUSupportedLimits;
+  readonly features: ReadonlySet<string>;
+  readonly pool: Pool;
+  readonly recorder: Recorder;
+  /** Resolves once, when the device is gone. */
+  readonly lost: Promise<DeviceError>;
+  liveTensors = 0;
+  private failure: DeviceError | undefined;
+  private readonly staging: { buffer: GPUBuffer; bytes: number }[] = [];
+
+  constructor(gpu: GPUDevice, adapter: AdapterSummary) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    this.limits = gpu.limits;
+    this.features = gpu.features as unknown as ReadonlySet<string>;
+    this.pool = new Pool(gpu);
+    this.recorder = new Recorder(this);
+    this.lost = gpu.lost.then(info => {
+      this.failure = new DeviceError(`device: it was lost (${info.reason}: ${info.message || 'no message'}), expected it to live; open a new one and load again`, 'lost');
+      return this.failure;
+    });
+    gpu.addEventListener('uncapturederror', event => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      const kind = error.constructor.name === 'GPUOutOfMemoryError' ? 'out-of-memory' : error.constructor.name === 'GPUValidationError' ? 'validation' : 'internal';
+      this.failure ??= new DeviceError(`device: ${kind} error, expected none: ${error.message}`, kind);
+    });
+  }
+
+  /** Throws what WebGPU reported on the side. @returns nothing @throws DeviceError after a loss or an uncaptured error */
+  check(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  /** Submits the commands that wait. @returns nothing */
+  flush(): void {
+    const before = this.recorder.counters.submits;
+    this.recorder.flush();
+    if (debugLevel() >= 1 && this.recorder.counters.submits > before) {
+      const { liveBytes, liveBuffers } = this.memory();
+      console.error(`flush ${this.recorder.counters.submits}: ${this.recorder.counters.dispatches} dispatches so far, ${liveBuffers} buffers, ${(liveBytes / 2 ** 20).toFixed(1)} MiB live`);
+    }
+  }
+
+  /** Waits until the GPU has done everything so far. @returns nothing @throws DeviceError after a loss or error */
+  async sync(): Promise<void> {
+    this.flush();
+    await wait(this.gpu.queue.onSubmittedWorkDone());
+    await this.recorder.timer.inspect();
+    this.check();
+  }
+
+  /** Live, peak and pooled bytes. @returns the report */
+  memory(): MemoryReport {
+    const { liveBytes, liveBuffers, peakBytes, poolBytes } = this.pool;
+    return { liveBytes, liveBuffers, liveTensors: this.liveTensors, peakBytes, poolBytes };
+  }
+
+  /** Starts a new peak measurement at the live bytes of now. @returns nothing */
+  resetPeak(): void {
+    this.pool.peakBytes = this.pool.liveBytes;
+  }
+
+  /** Submits, dispatches and objects created since the device was opened. @returns a copy of the counters, with the buffers created */
+  counters(): Counters & { buffers: number } {
+    return { ...this.recorder.counters, buffers: this.pool.created };
+  }
+
+  /** Debug level 2: time per kernel since the last call. @returns rows, most time first */
+  async kernelTimes(): Promise<KernelTime[]> {
+    await this.sync();
+    return this.recorder.timer.report();
+  }
+
+  /** Writes host data into a tensor. @param tensor [any] the target @param data as many elements @returns nothing */
+  upload(tensor: Tensor, data: HostArray): void {
+    this.check();
+    if (tensor.size === 0) return;
+    if (this.recorder.pending(tensor.storage)) this.flush();
+    this.gpu.queue.writeBuffer(tensor.storage.buffer, tensor.offsetBytes, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Fills a tensor with zero bytes, in order with the kernels. @param tensor [any] the target @returns nothing */
+  clear(tensor: Tensor): void {
+    if (tensor.size === 0) return;
+    this.recorder.commands().clearBuffer(tensor.storage.buffer, tensor.offsetBytes, tensor.byteLength);
+    this.recorder.touch(tensor.storage);
+  }
+
+  /** Copies bytes on the GPU, in order with the kernels. @param src [any] source @param dst [any] target of the same byte length @returns nothing @throws DeviceError when lengths differ */
+  copy(src: Tensor, dst: Tensor): void {
+    if (src.byteLength !== dst.byteLength) throw new DeviceError(`copy: source has ${src.byteLength} bytes, expected ${dst.byteLength}, those of the target`, 'validation');
+    if (src.size === 0) return;
+    this.recorder.commands().copyBufferToBuffer(src.storage.buffer, src.offsetBytes, dst.storage.buffer, dst.offsetBytes, src.byteLength);
+    this.recorder.touch(src.storage);
+    this.recorder.touch(dst.storage);
+  }
+
+  /** Reads a tensor's bytes. A result counts only now: after a loss every call before this one still appeared to succeed. @param tensor [any] @returns its bytes @throws DeviceError after a loss or error */
+  async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+    this.check();
+    const bytes = tensor.byteLength;
+    if (bytes === 0) return new ArrayBuffer(0);
+    const at = this.staging.findIndex(s => s.bytes >= bytes && s.bytes <= 4 * Math.max(bytes, 1024));
+    const stage = at >= 0 ? this.staging.splice(at, 1)[0]! : this.stage(bytes);
+    this.recorder.commands().copyBufferToBuffer(tensor.storage.buffer, tensor.offsetBytes, stage.buffer, 0, bytes);
+    this.recorder.touch(tensor.storage);
+    this.flush();
+    try {
+      await wait(stage.buffer.mapAsync(1, 0, bytes));
+    } catch (cause) {
+      stage.buffer.destroy();
+      if (!this.failure) await Promise.race([this.lost, new Promise(done => setTimeout(done, 100))]);
+      throw this.failure ?? new DeviceError(`read: the buffer could not be mapped (${(cause as Error).message})`, 'internal');
+    }
+    const copy = stage.buffer.getMappedRange(0, bytes).slice(0);
+    stage.buffer.unmap();
+    this.staging.push(stage);
+    if (this.staging.length > 8) this.staging.shift()!.buffer.destroy();
+    await this.recorder.timer.inspect();
+    this.check();
+    return copy;
+  }
+
+  private stage(bytes: number): { buffer: GPUBuffer; bytes: number } {
+    const size = Math.max(1024, 2 ** Math.ceil(Math.log2(bytes)) <= this.limits.maxBufferSize ? 2 ** Math.ceil(Math.log2(bytes)) : bytes);
+    return { buffer: this.gpu.createBuffer({ size, usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST }), bytes: size };
+  }
+
+  /** Destroys pooled buffers that nobody uses. @returns nothing */
+  trim(): void {
+    this.flush();
+    this.pool.trim();
+    this.recorder.forgetGroups();
+  }
+
+  /** Ends the device. Every later call throws. @returns nothing */
+  destroy(): void {
+    this.failure ??= new DeviceError('device: it was destroyed, expected an open one', 'lost');
+    this.gpu.destroy();
+  }
+}
+
+/**
+ * Opens a device: the browser's, or Dawn's in Node on a real driver, or Dawn on the software driver that npm carries (and says so in `adapter.notice`).
+ * @param options adapter, limits, Dawn toggles @returns the device @throws DeviceError when there is no adapter or it refuses a device
+ */
+export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const { adapter, software, notice } = await findAdapter(options.adapter ?? 'auto', options.toggles);
+  if (software) installCalmPolling();
+  const requiredLimits: Record<string, number> = {};
+  if (options.limits !== 'default') for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = WANTED_FEATURES.filter(f => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[];
+  let gpu: GPUDevice;
+  try {
+    gpu = await wait(adapter.requestDevice({ requiredLimits, requiredFeatures }));
+  } catch (cause) {
+    throw new DeviceError(`openDevice: ${notice} gave no device (${(cause as Error).message})`, 'unavailable');
+  }
+  const { vendor, architecture, device, description } = adapter.info;
+  const text = `${vendor} ${architecture} ${device} ${description}`;
+  const summary = { vendor, architecture, description: description || device, class: software ? 'software' : 'gpu', profile: profileOf(text), notice } as const;
+  if (debugLevel() >= 1) console.error(`adapter: ${notice}; features ${requiredFeatures.join(', ') || 'none'}`);
+  return new Device(gpu, summary);
+}

@@ -1,0 +1,156 @@
+// Buffers by size class, and scopes that release what was made inside them.
+import { DeviceError } from './check.ts';
+import type { Tensor } from './tensor.ts';
+
+/** A pooled GPU buffer with a count of the tensors that share it. */
+export interface Storage {
+  readonly buffer: GPUBuffer;
+  readonly bytes: number;
+  readonly id: number;
+  refs: number;
+  /** Serial of the last encoder that used it: a write from the host must not overtake commands not yet submitted. */
+  lastUse: number;
+}
+
+/** What `device.memory()` reports. Bytes are those of the buffers, size classes included. */
+export interface MemoryReport {
+  liveBytes: number;
+  liveBuffers: number;
+  liveTensors: number;
+  peakBytes: number;
+  poolBytes: number;
+}
+
+const SMALLEST = 256;
+
+/** Size class of a byte count: four steps per power of two, so at most a quarter is unused. @param bytes wanted bytes @returns bytes of the buffer */
+export function sizeClass(bytes: number): number {
+  if (bytes <= SMALLEST) return SMALLEST;
+  const step = Math.max(SMALLEST, 2 ** Math.floor(Math.log2(bytes - 1)) / 4);
+  return Math.ceil(bytes / step) * step;
+}
+
+/** The allocator of one device: hands the same buffers out in the same order at every step, so bind groups are found in their cache. */
+export class Pool {
+  private readonly gpu: GPUDevice;
+  private readonly free = new Map<number, Storage[]>();
+  private nextId = 1;
+  liveBytes = 0;
+  liveBuffers = 0;
+  peakBytes = 0;
+  poolBytes = 0;
+  created = 0;
+  /** Tests fill every buffer that is handed out with a pattern, so that a kernel that leaves gaps is seen. */
+  onAcquire: ((storage: Storage) => void) | undefined;
+
+  constructor(gpu: GPUDevice) {
+    this.gpu = gpu;
+  }
+
+  /** A buffer of at least `bytes`. @param bytes wanted bytes @returns storage with one reference @throws DeviceError above the device's limits */
+  acquire(bytes: number): Storage {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) throw new DeviceError(`allocate: a tensor of ${bytes} bytes was asked for, expected at most ${limit} (the device's storage binding limit)`, 'limit');
+    const size = Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
+    const storage = this.free.get(size)?.pop() ?? this.create(size);
+    if (storage.refs !== 0) throw new DeviceError(`allocate: buffer ${storage.id} is in use twice`, 'internal');
+    storage.refs = 1;
+    this.liveBytes += storage.bytes;
+    this.liveBuffers++;
+    this.poolBytes = Math.max(0, this.poolBytes - storage.bytes);
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    this.onAcquire?.(storage);
+    return storage;
+  }
+
+  private create(size: number): Storage {
+    const usage = GPUBufferUsageBits.STORAGE | GPUBufferUsageBits.COPY_SRC | GPUBufferUsageBits.COPY_DST;
+    const buffer = this.gpu.createBuffer({ size, usage });
+    this.created++;
+    this.poolBytes += size;
+    return { buffer, bytes: size, id: this.nextId++, refs: 0, lastUse: -1 };
+  }
+
+  /** One tensor less uses the storage; at zero it goes back to the pool. @param storage a storage in use @returns nothing */
+  release(storage: Storage): void {
+    if (--storage.refs > 0) return;
+    this.liveBytes -= storage.bytes;
+    this.liveBuffers--;
+    this.poolBytes += storage.bytes;
+    const list = this.free.get(storage.bytes);
+    if (list) list.push(storage);
+    else this.free.set(storage.bytes, [storage]);
+  }
+
+  /** Destroys the buffers that nobody uses. Call only when no command waits to be submitted. @returns ids of the destroyed storages */
+  trim(): number[] {
+    const gone: number[] = [];
+    for (const list of this.free.values()) {
+      for (const s of list) {
+        s.buffer.destroy();
+        gone.push(s.id);
+      }
+    }
+    this.free.clear();
+    this.poolBytes = 0;
+    return gone;
+  }
+}
+
+/** The usage bits of the WebGPU standard: Node has no such global before a device exists. */
+export const GPUBufferUsageBits = { MAP_READ: 1, MAP_WRITE: 2, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128, QUERY_RESOLVE: 512 } as const;
+
+const scopes: Set<Tensor>[] = [];
+
+/** Called by `Tensor` for every new one: the innermost open scope will release it. @param tensor [any] a new tensor @returns nothing */
+export function enlist(tensor: Tensor): void {
+  scopes[scopes.length - 1]?.add(tensor);
+}
+
+/**
+ * Takes a tensor out of all open scopes: it lives until `dispose()`.
+ * @param tensor [any] a tensor @returns the same tensor
+ */
+export function keep<T extends Tensor>(tensor: T): T {
+  for (const s of scopes) s.delete(tensor);
+  return tensor;
+}
+
+function collect(value: unknown, into: Set<unknown>, depth = 0): void {
+  if (value === null || typeof value !== 'object' || depth > 6 || into.has(value)) return;
+  if ('storage' in value && 'dispose' in value) {
+    into.add(value);
+    return;
+  }
+  if (Array.isArray(value)) for (const v of value) collect(v, into, depth + 1);
+  else if (value instanceof Map) for (const v of value.values()) collect(v, into, depth + 1);
+  else if (Object.getPrototypeOf(value) === Object.prototype) for (const v of Object.values(value)) collect(v, into, depth + 1);
+}
+
+/**
+ * Runs `fn` and releases every tensor made inside, except those it returns (also inside plain arrays, objects and maps), which pass to the
+ * scope around it. Synchronous on purpose: ops only enqueue, and two scopes that wait would release each other's tensors.
+ * @param fn the work @returns what `fn` returns @throws TypeError when `fn` returns a promise
+ */
+export function scope<T>(fn: () => T): T {
+  const made = new Set<Tensor>();
+  scopes.push(made);
+  let result: T;
+  try {
+    result = fn();
+    if (result instanceof Promise) throw new TypeError('scope: the function returned a promise, expected a synchronous one (wait outside, ops only enqueue)');
+  } catch (error) {
+    scopes.splice(scopes.indexOf(made), 1);
+    for (const t of made) t.dispose();
+    throw error;
+  }
+  scopes.splice(scopes.indexOf(made), 1);
+  const returned = new Set<unknown>();
+  collect(result, returned);
+  for (const t of made) {
+    if (returned.has(t)) enlist(t);
+    else t.dispose();
+  }
+  return result;
+}
