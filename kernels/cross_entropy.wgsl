@@ -1,0 +1,81 @@
+// crossEntropy: loss = mean over the valid rows of log(sum(exp(x))) - x[target].
+// One invocation per row, no barrier: forward leaves each row's shift and sum, so that backward is one elementwise pass. The mean runs in two
+// fixed stages. Shift and sum stay apart, because log-sum-exp of logits near 1000 would round to 6e-5. A target that is no class makes the loss NaN: a GPU cannot throw.
+override WG: u32 = 32u;
+const BLOCK = 64u;
+const LOWEST = -87.3; // exp of less is subnormal: the language promises nothing there
+
+struct Params { rows: u32, cols: u32, ignore: u32, lanes: u32, nan: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;                 // [rows, cols]
+@group(0) @binding(2) var<storage, read> targets: array<u32>;           // [rows]
+@group(0) @binding(3) var<storage, read_write> rows_out: array<vec4f>;  // [rows] of shift, 1 / sum, loss, 1 = counts
+@group(0) @binding(4) var<storage, read> rows_in: array<vec4f>;         // [rows], rows_out of the forward
+@group(0) @binding(5) var<storage, read_write> partials: array<vec2f>;  // [lanes] of loss, count
+@group(0) @binding(6) var<storage, read> partials_in: array<vec2f>;     // [lanes]
+@group(0) @binding(7) var<storage, read_write> loss: array<f32>;        // [1]
+@group(0) @binding(8) var<storage, read_write> share: array<f32>;       // [1], 1 / counted rows, or 0
+@group(0) @binding(9) var<storage, read> saved: array<f32>;             // [1], share of the forward
+@group(0) @binding(10) var<storage, read> dy: array<f32>;               // [1]
+@group(0) @binding(11) var<storage, read_write> dx: array<f32>;         // [rows, cols]
+
+// log(v) for v >= 1: the built-in may be 5e-7 off near 1, which is where a good model's loss lives.
+fn log_of(v: f32) -> f32 {
+  let bits = bitcast<u32>(v);
+  let e = i32((bits - 0x3f3504f3u) >> 23u); // mantissa in [sqrt(1/2), sqrt(2))
+  let m = bitcast<f32>(bits - (u32(e) << 23u));
+  let s = (m - 1.0) / (m + 1.0);
+  let q = s * s;
+  return f32(e) * 0.693147181 + 2.0 * s * (1.0 + q * (0.333333333 + q * (0.2 + q * (0.142857143 + q * 0.111111111))));
+}
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (row >= params.rows) { return; }
+  let start = row * params.cols;
+  var shift = x[start];
+  for (var c = 1u; c < params.cols; c++) { shift = max(shift, x[start + c]); }
+  var sum = 0.0;
+  for (var at = 0u; at < params.cols; at += BLOCK) {
+    let end = min(at + BLOCK, params.cols);
+    var part = 0.0;
+    for (var c = at; c < end; c++) { part += exp(max(x[start + c] - shift, LOWEST)); }
+    sum += part;
+  }
+  let t = targets[row];
+  let counts = t != params.ignore;
+  var row_loss = 0.0;
+  if (counts) { row_loss = log_of(sum) + (shift - x[start + min(t, params.cols - 1u)]); }
+  if (counts && t >= params.cols) { row_loss = bitcast<f32>(params.nan); }
+  rows_out[row] = vec4f(shift, 1.0 / sum, row_loss, select(0.0, 1.0, counts));
+}
+
+@compute @workgroup_size(WG)
+fn sum_rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let id = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (id >= params.lanes) { return; }
+  var sum = vec2f(0.0);
+  for (var row = id; row < params.rows; row += params.lanes) { sum += rows_in[row].zw; }
+  partials[id] = sum;
+}
+
+@compute @workgroup_size(1)
+fn mean_rows() {
+  var sum = vec2f(0.0);
+  for (var k = 0u; k < params.lanes; k++) { sum += partials_in[k]; }
+  let fraction = select(0.0, 1.0 / max(sum.y, 1.0), sum.y > 0.0);
+  loss[0] = sum.x * fraction;
+  share[0] = fraction;
+}
+
+// dx[r, c] = (softmax(x[r])[c] - [c = target]) * dy / counted rows; a row that does not count gets 0.
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let id = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (id >= params.rows * params.cols) { return; }
+  let row = id / params.cols;
+  let r = rows_in[row];
+  let one = select(0.0, 1.0, id - row * params.cols == targets[row]);
+  dx[id] = (exp(max(x[id] - r.x, LOWEST)) * r.y - one) * (r.w * saved[0] * dy[0]);
+}

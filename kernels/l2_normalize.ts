@@ -1,0 +1,35 @@
+import { checkDtype, showShape, ShapeError } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { record } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { groupsFor, rowLoads } from './row_loads.ts';
+import { l2_normalize } from './wgsl.gen.ts';
+
+const WG = 32;
+
+/**
+ * Unit length over the last axis: y = x / max(|x|, eps); its gradient is dx = (dy − y (y · dy)) / |x|. Source: spec 1.5.
+ * @param x [..., D] f32
+ * @param options eps, the shortest length that is divided by, default 1e-12
+ * @returns [..., D]
+ * @throws ShapeError unless x has an axis of D ≥ 1 and eps > 0
+ */
+export function l2Normalize(x: Tensor, { eps = 1e-12 }: { eps?: number } = {}): Tensor {
+  const cols = x.shape.at(-1) ?? 0;
+  if (cols < 1) throw new ShapeError(`l2Normalize: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
+  if (!(eps >= 1e-37)) throw new ShapeError(`l2Normalize: eps is ${eps}, expected at least 1e-37 (a row of zeros is divided by it)`);
+  checkDtype('l2Normalize', 'x', x, 'f32');
+  const { device } = x;
+  const rows = x.size / cols;
+  const loads = rowLoads(cols);
+  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const params = { rows, cols, eps };
+  const y = Tensor.empty(device, x.shape);
+  const norm = Tensor.empty(device, [rows]);
+  if (rows) dispatch(device, l2_normalize, 'forward', { x, y, norm }, params, groupsFor(rows, WG), options);
+  return record(y, [[x, dy => {
+    const dx = Tensor.empty(device, x.shape);
+    if (rows) dispatch(device, l2_normalize, 'backward', { out: y, saved: norm, dy, dx }, params, groupsFor(rows, WG), options);
+    return dx;
+  }]]);
+}

@@ -1,0 +1,72 @@
+// l2Normalize: y = x / max(|x|, eps) per row.
+// One invocation per row, no barrier. Elem is f32, or vec4f where cols is a multiple of four. The row is divided by its largest
+// element before squaring, so that 1e30 does not overflow and 1e-30 does not vanish.
+override WG: u32 = 32u;
+override WIDTH: u32 = 1u; // floats per Elem
+const BLOCK = 64u;
+const TINY = 1e-37; // divisor of an all-zero row
+
+struct Params { rows: u32, cols: u32, eps: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elem>;         // [rows, cols]
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;   // [rows, cols]
+@group(0) @binding(3) var<storage, read_write> norm: array<f32>; // [rows], |x| without eps
+@group(0) @binding(4) var<storage, read> out: array<Elem>;       // [rows, cols], y of the forward
+@group(0) @binding(5) var<storage, read> saved: array<f32>;      // [rows], norm of the forward
+@group(0) @binding(6) var<storage, read> dy: array<Elem>;        // [rows, cols]
+@group(0) @binding(7) var<storage, read_write> dx: array<Elem>;  // [rows, cols]
+
+fn total(v: Elem) -> f32 {
+  let rest = select(0.0, 1.0, WIDTH == 4u);
+  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+}
+
+fn largest(v: Elem) -> f32 {
+  let all = vec4f(v);
+  return max(max(all.x, all.y), max(all.z, all.w));
+}
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (row >= params.rows) { return; }
+  let n = params.cols / WIDTH;
+  let start = row * n;
+  var most = Elem(0.0);
+  for (var c = 0u; c < n; c++) { most = max(most, abs(x[start + c])); }
+  let unit = max(largest(most), TINY);
+
+  var squares = Elem(0.0);
+  for (var at = 0u; at < n; at += BLOCK) {
+    let end = min(at + BLOCK, n);
+    var part = Elem(0.0);
+    for (var c = at; c < end; c++) {
+      let v = x[start + c] / unit;
+      part += v * v;
+    }
+    squares += part;
+  }
+  let length = unit * sqrt(total(squares));
+  norm[row] = length;
+  let divisor = max(length, params.eps);
+  for (var c = 0u; c < n; c++) { y[start + c] = x[start + c] / divisor; }
+}
+
+// dx = (dy - y * (y . dy)) / |x|; a row shorter than eps was only divided by eps.
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (row >= params.rows) { return; }
+  let n = params.cols / WIDTH;
+  let start = row * n;
+  let divisor = max(saved[row], params.eps);
+  var along = Elem(0.0);
+  for (var at = 0u; at < n; at += BLOCK) {
+    let end = min(at + BLOCK, n);
+    var part = Elem(0.0);
+    for (var c = at; c < end; c++) { part += out[start + c] * dy[start + c]; }
+    along += part;
+  }
+  let radial = select(0.0, total(along), saved[row] > params.eps);
+  for (var c = 0u; c < n; c++) { dx[start + c] = (dy[start + c] - out[start + c] * radial) / divisor; }
+}

@@ -1,0 +1,51 @@
+import { checkDtype, checkSameDevice, checkShape, showShape, ShapeError } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { record } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { columnSum } from './column_sum.ts';
+import { groupsFor, rowLoads } from './row_loads.ts';
+import { rms_norm } from './wgsl.gen.ts';
+
+const WG = 32;
+/** Rows that one invocation sums for the weight's gradient: 32 keeps the partial sums at 3 % of x. */
+const CHUNK_ROWS = 32;
+
+/**
+ * RMSNorm over the last axis: y = x / √(mean(x²) + eps) · (weight + unitOffset).
+ * Llama stores the factor itself (unitOffset 0), Gemma stores it minus one (unitOffset 1). Source: Zhang & Sennrich 2019 (arXiv 1910.07467).
+ * @param x [..., D] f32
+ * @param weight [D] f32
+ * @param options eps, added to the mean square, default 1e-6; unitOffset, added to the weight, default 0
+ * @returns [..., D]
+ * @throws ShapeError unless x has an axis of D ≥ 1 and weight is [D]
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, { eps = 1e-6, unitOffset = 0 }: { eps?: number; unitOffset?: number } = {}): Tensor {
+  const cols = x.shape.at(-1) ?? 0;
+  if (cols < 1) throw new ShapeError(`rmsNorm: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
+  checkShape('rmsNorm', 'weight', weight, [cols], `the last axis of x ${showShape(x.shape)}`);
+  checkDtype('rmsNorm', 'x', x, 'f32');
+  checkDtype('rmsNorm', 'weight', weight, 'f32');
+  checkSameDevice('rmsNorm', x, weight);
+
+  const { device } = x;
+  const rows = x.size / cols;
+  const loads = rowLoads(cols);
+  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const params = { rows, cols, eps, unit_offset: unitOffset, chunk_rows: CHUNK_ROWS };
+  const y = Tensor.empty(device, x.shape);
+  const rstd = Tensor.empty(device, [rows]);
+  if (rows) dispatch(device, rms_norm, 'forward', { x, weight, y, rstd }, params, groupsFor(rows, WG), options);
+
+  const dX = (dy: Tensor): Tensor => {
+    const dx = Tensor.empty(device, x.shape);
+    if (rows) dispatch(device, rms_norm, 'backward_x', { x, weight, saved: rstd, dy, dx }, params, groupsFor(rows, WG), options);
+    return dx;
+  };
+  const dWeight = (dy: Tensor): Tensor => {
+    if (!rows) return Tensor.zeros(device, [cols]);
+    const partials = Tensor.empty(device, [Math.ceil(rows / CHUNK_ROWS), cols]);
+    dispatch(device, rms_norm, 'backward_weight', { x, saved: rstd, dy, partials }, params, groupsFor(partials.size / loads.width, WG), options);
+    return columnSum(partials);
+  };
+  return record(y, [[x, dX], [weight, dWeight]]);
+}

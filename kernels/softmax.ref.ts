@@ -1,0 +1,12 @@
+/** The formula of `softmax` in float64. @param x [rows, cols] @param cols length of a row @returns [rows, cols] */
+export function softmaxRef(x: Float64Array, cols: number): Float64Array {
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += cols) {
+    let most = -Infinity;
+    for (let c = 0; c < cols; c++) most = Math.max(most, x[start + c]!);
+    let sum = 0;
+    for (let c = 0; c < cols; c++) sum += Math.exp(x[start + c]! - most);
+    for (let c = 0; c < cols; c++) y[start + c] = Math.exp(x[start + c]! - most) / sum;
+  }
+  return y;
+}

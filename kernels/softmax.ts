@@ -1,0 +1,31 @@
+import { checkDtype, showShape, ShapeError } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { record } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { groupsFor, rowLoads } from './row_loads.ts';
+import { softmax as kernel } from './wgsl.gen.ts';
+
+const WG = 32;
+
+/**
+ * Softmax over the last axis: y = exp(x − max x) / Σ exp(x − max x).
+ * @param x [..., C] f32, any finite values
+ * @returns [..., C], each row sums to 1
+ * @throws ShapeError unless x has an axis of C ≥ 1
+ */
+export function softmax(x: Tensor): Tensor {
+  const cols = x.shape.at(-1) ?? 0;
+  if (cols < 1) throw new ShapeError(`softmax: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
+  checkDtype('softmax', 'x', x, 'f32');
+  const { device } = x;
+  const rows = x.size / cols;
+  const loads = rowLoads(cols);
+  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const y = Tensor.empty(device, x.shape);
+  if (rows) dispatch(device, kernel, 'forward', { x, y }, { rows, cols }, groupsFor(rows, WG), options);
+  return record(y, [[x, dy => {
+    const dx = Tensor.empty(device, x.shape);
+    if (rows) dispatch(device, kernel, 'backward', { out: y, dy, dx }, { rows, cols }, groupsFor(rows, WG), options);
+    return dx;
+  }]]);
+}

@@ -1,0 +1,67 @@
+// softmax: y = exp(x - max(x)) / sum(exp(x - max(x))) per row.
+// One invocation per row, no barrier. Elem is f32, or vec4f where cols is a multiple of four; sums go in blocks to keep their error small.
+override WG: u32 = 32u;
+override WIDTH: u32 = 1u; // floats per Elem
+const BLOCK = 64u;
+const LOWEST = -87.3; // exp of less is subnormal: the language promises nothing there
+
+struct Params { rows: u32, cols: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elem>;        // [rows, cols]
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;  // [rows, cols]
+@group(0) @binding(3) var<storage, read> out: array<Elem>;      // [rows, cols], y of the forward
+@group(0) @binding(4) var<storage, read> dy: array<Elem>;       // [rows, cols]
+@group(0) @binding(5) var<storage, read_write> dx: array<Elem>; // [rows, cols]
+
+fn total(v: Elem) -> f32 {
+  let rest = select(0.0, 1.0, WIDTH == 4u);
+  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+}
+
+fn largest(v: Elem) -> f32 {
+  let all = vec4f(v);
+  return max(max(all.x, all.y), max(all.z, all.w));
+}
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (row >= params.rows) { return; }
+  let n = params.cols / WIDTH;
+  let start = row * n;
+  var most = x[start];
+  for (var c = 1u; c < n; c++) { most = max(most, x[start + c]); }
+  let shift = Elem(largest(most));
+
+  var sum = Elem(0.0);
+  for (var at = 0u; at < n; at += BLOCK) {
+    let end = min(at + BLOCK, n);
+    var part = Elem(0.0);
+    for (var c = at; c < end; c++) {
+      let e = exp(max(x[start + c] - shift, Elem(LOWEST)));
+      y[start + c] = e;
+      part += e;
+    }
+    sum += part;
+  }
+  let inverse = 1.0 / total(sum);
+  for (var c = 0u; c < n; c++) { y[start + c] = y[start + c] * inverse; }
+}
+
+// dx = y * (dy - sum(y * dy)).
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (row >= params.rows) { return; }
+  let n = params.cols / WIDTH;
+  let start = row * n;
+  var along = Elem(0.0);
+  for (var at = 0u; at < n; at += BLOCK) {
+    let end = min(at + BLOCK, n);
+    var part = Elem(0.0);
+    for (var c = at; c < end; c++) { part += out[start + c] * dy[start + c]; }
+    along += part;
+  }
+  let mean = total(along);
+  for (var c = 0u; c < n; c++) { dx[start + c] = out[start + c] * (dy[start + c] - mean); }
+}
