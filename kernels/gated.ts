@@ -1,0 +1,52 @@
+import { checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { recordJoint } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { groupsFor } from './row_loads.ts';
+import { gated } from './wgsl.gen.ts';
+
+const WG = 64;
+
+function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
+  checkDtype(op, 'gate', gate, 'f32');
+  checkDtype(op, 'up', up, 'f32');
+  checkShape(op, 'up', up, gate.shape, `that of gate ${showShape(gate.shape)}`);
+  checkSameDevice(op, gate, up);
+  const { device } = gate;
+  const options = { constants: { FORM: form } };
+  const quad = gate.size % 4 === 0;
+  const count = quad ? gate.size / 4 : gate.size;
+  const groups = groupsFor(count, WG);
+  const y = Tensor.empty(device, gate.shape);
+  if (count && quad) dispatch(device, gated, 'forward', { gate4: gate, up4: up, y4: y }, { count }, groups, options);
+  else if (count) dispatch(device, gated, 'forward_odd', { gate, up, y }, { count }, groups, options);
+  return recordJoint(y, [gate, up], dy => {
+    const dgate = Tensor.empty(device, gate.shape);
+    const dup = Tensor.empty(device, gate.shape);
+    if (count && quad) dispatch(device, gated, 'backward', { gate4: gate, up4: up, dy4: dy, dgate4: dgate, dup4: dup }, { count }, groups, options);
+    else if (count) dispatch(device, gated, 'backward_odd', { gate, up, dy, dgate, dup }, { count }, groups, options);
+    return [dgate, dup];
+  });
+}
+
+/**
+ * SwiGLU: y = silu(gate) · up, the middle of Llama's MLP. Source: Shazeer 2020, arXiv 2002.05202.
+ * @param gate [...] f32
+ * @param up [...] f32
+ * @returns [...] as gate
+ * @throws ShapeError unless both have one shape and are f32
+ */
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  return gate2('swiglu', 0, gate, up);
+}
+
+/**
+ * GEGLU: y = gelu_tanh(gate) · up, the middle of Gemma's MLP. Source: Shazeer 2020, arXiv 2002.05202.
+ * @param gate [...] f32
+ * @param up [...] f32
+ * @returns [...] as gate
+ * @throws ShapeError unless both have one shape and are f32
+ */
+export function geglu(gate: Tensor, up: Tensor): Tensor {
+  return gate2('geglu', 1, gate, up);
+}
