@@ -1,0 +1,113 @@
+import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import type { Device } from '../engine/device.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { recordJoint } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { groupsFor, rowLoads } from './row_loads.ts';
+import { attention as narrow, attention_rows, attention_scalar as scalar, attention_wide as wide } from './wgsl.gen.ts';
+
+export interface AttentionOptions {
+  /** u32 [B, Tk], 1 marks a real key, 0 padding. */
+  mask?: Tensor;
+  /** Query i sees key j only when j ≤ i; positions start together at 0. */
+  causal?: boolean;
+  /** Query i sees key j only when |i − j| < window. */
+  window?: number;
+  /** Factor of the logits, default 1 / √Dh. */
+  scale?: number;
+}
+
+interface Variant {
+  readonly kernel: typeof narrow | typeof wide | typeof scalar;
+  /** Own rows per invocation, ROWS and BACKWARD_ROWS of the file. */
+  readonly rows: number;
+  readonly backwardRows: number;
+  readonly wg: number;
+}
+
+/**
+ * The register tile per adapter. Measured as GFLOP per CPU second × 2 cores, forward of 16 heads × 256 tokens × 64:
+ * lavapipe 4×8 9.8 (8×16 7.5 and 4 times the compile time); SwiftShader 8×16 4.1 (4×8 2.6).
+ */
+const TILES: Readonly<Record<string, Variant>> = {
+  swiftshader: { kernel: wide, rows: 8, backwardRows: 8, wg: 16 },
+  default: { kernel: narrow, rows: 4, backwardRows: 4, wg: 32 },
+};
+const UNEVEN: Variant = { kernel: scalar, rows: 4, backwardRows: 4, wg: 32 };
+const ROWS_WG = 32;
+
+function variantFor(device: Device, headDim: number): Variant {
+  if (headDim % 4 !== 0) return UNEVEN;
+  return TILES[device.adapter.profile] ?? TILES['default']!;
+}
+
+function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }: AttentionOptions): void {
+  checkShape('attention', 'q', q, [null, null, null, null], '[B, Tq, H, Dh]');
+  const [batch, , heads, headDim] = q.shape as readonly [number, number, number, number];
+  if (headDim < 1) throw new ShapeError(`attention: q has shape ${showShape(q.shape)}, expected a head dimension of at least 1`);
+  checkShape('attention', 'k', k, [batch, null, null, headDim], `[B, Tk, Hkv, Dh] for q ${showShape(q.shape)}`);
+  checkShape('attention', 'v', v, k.shape, 'the shape of k');
+  const kvHeads = k.shape[2]!;
+  if (heads > 0 && (kvHeads < 1 || heads % kvHeads !== 0)) throw new ShapeError(`attention: q has ${heads} heads and k ${kvHeads}, expected a multiple (grouped queries)`);
+  if (mask) {
+    checkDtype('attention', 'mask', mask, 'u32');
+    checkShape('attention', 'mask', mask, [batch, k.shape[1]!], `[B, Tk] of k ${showShape(k.shape)}`);
+  }
+  if (window !== undefined && !(Number.isInteger(window) && window >= 1)) throw new ShapeError(`attention: window is ${window}, expected a whole number of at least 1`);
+  if (scale !== undefined && !Number.isFinite(scale)) throw new ShapeError(`attention: scale is ${scale}, expected a finite number`);
+  for (const [name, t] of [['q', q], ['k', k], ['v', v]] as const) checkDtype('attention', name, t, 'f32');
+  checkSameDevice('attention', q, k, v, mask);
+}
+
+/**
+ * Scaled dot-product attention: y_i = Σ_j softmax_j(scale · q_i · k_j) v_j over the allowed keys j. Streaming softmax with a recomputing backward
+ * (Dao et al. 2022, arXiv 2205.14135): memory O(T·Dh), never T×T. Key head h·Hkv/H serves query head h without being repeated (Ainslie et al. 2023, arXiv 2305.13245).
+ * Causal positions start together, so query i sees keys j ≤ i also where Tq ≠ Tk. A row with no allowed key gives 0, and hidden keys get a gradient of exactly 0.
+ * @param q [B, Tq, H, Dh] f32
+ * @param k [B, Tk, Hkv, Dh] f32, Hkv divides H
+ * @param v [B, Tk, Hkv, Dh] f32
+ * @param options mask u32 [B, Tk], causal, window in tokens, scale
+ * @returns [B, Tq, H, Dh]
+ * @throws ShapeError when shapes, dtypes, window or scale do not fit
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkArguments(q, k, v, options);
+  const { mask, causal = false, window = 0, scale } = options;
+  const { device } = q;
+  const [batch, tq, heads, headDim] = q.shape as readonly [number, number, number, number];
+  const [, tk, kvHeads] = k.shape as readonly [number, number, number, number];
+  if (q.size === 0 || k.size === 0) {
+    const y = Tensor.zeros(device, q.shape);
+    return recordJoint(y, [q, k, v], (_, needs) => [q, k, v].map((t, i) => (needs[i] ? Tensor.zeros(device, t.shape) : undefined)));
+  }
+  const { kernel, rows, backwardRows, wg } = variantFor(device, headDim);
+  const constants = { WG: wg };
+  const params = {
+    batch, heads, kv_heads: kvHeads, tq, tk, width: kernel === scalar ? headDim : headDim / 4,
+    masked: mask ? 1 : 0, causal: causal ? 1 : 0, window: Math.min(window, tq + tk), scale: scale ?? 1 / Math.sqrt(headDim),
+  };
+  const keyMask = mask ?? Tensor.empty(device, [1], 'u32'); // a binding must exist; the kernels do not read it
+  const y = Tensor.empty(device, q.shape);
+  const lse = Tensor.empty(device, [batch, heads, tq]);
+  const groups = (units: number, perInvocation: number, count: number): number => groupsFor(count * Math.ceil(units / perInvocation), wg);
+  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, lse }, params, groups(tq, rows, batch * heads), { constants });
+
+  return recordJoint(y, [q, k, v], (dy, needs) => {
+    const loads = rowLoads(headDim);
+    const stats = Tensor.empty(device, [batch, heads, tq, 2]);
+    dispatch(device, attention_rows, 'forward', { y, dy, lse, stats }, { batch, heads, tq, width: headDim / loads.width },
+      groupsFor(batch * heads * tq, ROWS_WG), { header: loads.header, constants: { ...loads.constants, WG: ROWS_WG } });
+    const shared = { q, k, v, key_mask: keyMask, stats, dy };
+    let dq: Tensor | undefined, dk: Tensor | undefined, dv: Tensor | undefined;
+    if (needs[0]) {
+      dq = Tensor.empty(device, q.shape);
+      dispatch(device, kernel, 'backward_q', { ...shared, dq }, params, groups(tq, backwardRows, batch * heads), { constants });
+    }
+    if (needs[1] || needs[2]) {
+      dk = Tensor.empty(device, k.shape);
+      dv = Tensor.empty(device, v.shape);
+      dispatch(device, kernel, 'backward_kv', { ...shared, dk, dv }, params, groups(tk, backwardRows, batch * kvHeads), { constants });
+    }
+    return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
+  });
+}
