@@ -1,0 +1,203 @@
+import { checkDtype, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import type { Device } from '../engine/device.ts';
+import { scope } from '../engine/memory.ts';
+import { recordJoint } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { matmul } from './matmul.ts';
+import { groupsFor } from './row_loads.ts';
+import { info_nce } from './wgsl.gen.ts';
+
+const WG = 64;
+const LANES = 32;
+const SEGMENT = 64;
+/** Invocations of the first stage of a sum. */
+const SUM_LANES = 256;
+const WORKSPACE_BYTES = 16 * 2 ** 20;
+
+/** What `infoNCE` returns. Only `loss` carries a gradient. */
+export interface InfoNCE {
+  /** [1] mean of both directions. */
+  readonly loss: Tensor;
+  /** [1] mean over rows: each prediction picks its text. */
+  readonly lossRows: Tensor;
+  /** [1] mean over columns: each text picks its prediction. */
+  readonly lossCols: Tensor;
+  /** [N] log-sum-exp of each row of the logits. */
+  readonly lseRows: Tensor;
+  /** [N] log-sum-exp of each column. */
+  readonly lseCols: Tensor;
+}
+
+/** Options of `infoNCE`. */
+export interface InfoNCEOptions {
+  /** Largest log-scale; the gradient of a larger one is zero. Default ln 100, as CLIP. */
+  readonly maxLogScale?: number;
+  /** [N] u32: rows with equal numbers hold the same text, and their pairs off the diagonal are no negatives. */
+  readonly groups?: Tensor;
+  /** Bytes of the similarity tile, the one buffer that is not O(N·D). Default 16 MiB (2048 × 2048). */
+  readonly workspaceBytes?: number;
+}
+
+/** One call: sizes, inputs and how the [N, N] matrix is cut into square tiles. */
+interface Job {
+  readonly device: Device;
+  readonly p: Tensor;
+  readonly y: Tensor;
+  readonly logScale: Tensor;
+  readonly groups: Tensor;
+  readonly n: number;
+  readonly dim: number;
+  readonly side: number;
+  readonly grouped: boolean;
+  readonly maxLogScale: number;
+}
+
+/** Part of one axis: a tile covers one span of the rows and one of the columns. */
+interface Span {
+  readonly start: number;
+  readonly length: number;
+}
+
+const CONSTANTS = { WG, LANES, SEGMENT };
+const NO_PARAMS = { rows: 0, cols: 0, row0: 0, col0: 0, count: 0, total: 0, first: 0 };
+
+function spans({ n, side }: Job): Span[] {
+  return Array.from({ length: Math.ceil(n / side) }, (_, k) => ({ start: k * side, length: Math.min(side, n - k * side) }));
+}
+
+const rowsOf = (x: Tensor, { start, length }: Span, dim: number): Tensor => x.view([length, dim], start * dim);
+
+const tileOf = ({ p, y, dim }: Job, r: Span, c: Span): Tensor => matmul(rowsOf(p, r, dim), rowsOf(y, c, dim), { transposeB: true });
+
+/** Launches an entry point of the file with the job's constants; `invocations` is rounded up to whole workgroups. */
+function launcher({ device, grouped, maxLogScale }: Job) {
+  return <E extends keyof typeof info_nce.entries>(entry: E, tensors: Parameters<typeof dispatch<typeof info_nce, E>>[3], params: Partial<typeof NO_PARAMS>, invocations: number): void => {
+    const constants = 'group_of' in tensors ? { ...CONSTANTS, GROUPED: grouped ? 1 : 0 } : CONSTANTS;
+    dispatch(device, info_nce, entry, tensors, { ...NO_PARAMS, max_log_scale: maxLogScale, ...params }, groupsFor(invocations, WG), { constants });
+  };
+}
+
+/** Largest similarity among the negatives and sum of their exponentials, per row and per column, and the positives. */
+function reduceTiles(job: Job): { rowState: Tensor; colState: Tensor; positive: Tensor } {
+  const { device, n, logScale, groups } = job;
+  const launch = launcher(job);
+  const rowState = Tensor.empty(device, [n, 2]);
+  const colState = Tensor.empty(device, [n, 2]);
+  const positive = Tensor.empty(device, [n]);
+  const all = spans(job);
+  for (const r of all) {
+    for (const c of all) {
+      scope(() => {
+        const tile = tileOf(job, r, c);
+        const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start };
+        const byRow = Tensor.empty(device, [LANES, r.length, 2]);
+        launch('reduce_rows', { tile, log_scale: logScale, group_of: groups, partials: byRow }, at, r.length * LANES);
+        launch('merge', { partials_in: byRow, log_scale: logScale, running: rowState }, { rows: r.length, row0: r.start, count: LANES, first: c.start ? 0 : 1 }, r.length);
+        const segments = Math.ceil(r.length / SEGMENT);
+        const byCol = Tensor.empty(device, [segments, c.length, 2]);
+        launch('reduce_cols', { tile, log_scale: logScale, group_of: groups, partials: byCol }, at, segments * c.length);
+        launch('merge', { partials_in: byCol, log_scale: logScale, running: colState }, { rows: c.length, row0: c.start, count: segments, first: r.start ? 0 : 1 }, c.length);
+        if (r === c) launch('diagonal', { tile, positives: positive }, at, r.length);
+      });
+    }
+    // A display driver resets a submission that takes seconds.
+    if (all.length > 1) device.flush();
+  }
+  return { rowState, colState, positive };
+}
+
+function forward(job: Job): { results: InfoNCE; byRow: Tensor; byCol: Tensor } {
+  const { device, n, logScale } = job;
+  const launch = launcher(job);
+  const { rowState, colState, positive } = reduceTiles(job);
+  const side = (merged: Tensor): { softened: Tensor; lse: Tensor; terms: Tensor } => {
+    const out = { softened: Tensor.empty(device, [n, 4]), lse: Tensor.empty(device, [n]), terms: Tensor.empty(device, [n]) };
+    launch('soften', { merged, positive, log_scale: logScale, ...out }, { total: n }, n);
+    return out;
+  };
+  const rows = side(rowState);
+  const cols = side(colState);
+  const count = Math.min(SUM_LANES, n);
+  const partials = Tensor.empty(device, [count, 2]);
+  launch('sum_terms', { row_terms: rows.terms, col_terms: cols.terms, partials }, { total: n, count }, count);
+  const [loss, lossRows, lossCols] = [Tensor.empty(device, [1]), Tensor.empty(device, [1]), Tensor.empty(device, [1])];
+  launch('mean_terms', { partials_in: partials, loss, loss_rows: lossRows, loss_cols: lossCols }, { total: n, count }, 1);
+  return { results: { loss, lossRows, lossCols, lseRows: rows.lse, lseCols: cols.lse }, byRow: rows.softened, byCol: cols.softened };
+}
+
+/** Recomputes each tile, turns it in place into the gradient of the cosines, and feeds the products of both sides. */
+function backward(job: Job, byRow: Tensor, byCol: Tensor, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
+  const { device, p, y, logScale, groups, n, dim, side } = job;
+  const launch = launcher(job);
+  const dp = needs[0] ? Tensor.empty(device, [n, dim]) : undefined;
+  const dy = needs[1] ? Tensor.empty(device, [n, dim]) : undefined;
+  const scaleParts = Tensor.empty(device, [Math.min(side, n), LANES]);
+  const accumulate = (target: Tensor, span: Span, addend: Tensor, first: boolean): void =>
+    launch('accumulate', { addend, target_sum: rowsOf(target, span, dim) }, { count: addend.size, first: first ? 1 : 0 }, addend.size);
+  const all = spans(job);
+  for (const r of all) {
+    for (const c of all) {
+      scope(() => {
+        const gradient = tileOf(job, r, c);
+        const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: r.start || c.start ? 0 : 1 };
+        launch('backward_tile', { gradient, by_row: byRow, by_col: byCol, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, r.length * LANES);
+        if (dp) accumulate(dp, r, matmul(gradient, rowsOf(y, c, dim)), c.start === 0);
+        if (dy) accumulate(dy, c, matmul(gradient, rowsOf(p, r, dim), { transposeA: true }), r.start === 0);
+      });
+    }
+    if (all.length > 1) device.flush();
+  }
+  return [dp, dy, needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
+}
+
+function sumScale(job: Job, parts: Tensor, dloss: Tensor): Tensor {
+  const { device, logScale, n } = job;
+  const launch = launcher(job);
+  const lanes = Math.min(SUM_LANES, parts.size);
+  const sums = Tensor.empty(device, [lanes]);
+  launch('sum_scale', { scale_parts_in: parts, scale_sums: sums }, { count: parts.size, total: lanes }, lanes);
+  const dLogScale = Tensor.empty(device, [1]);
+  launch('backward_scale', { scale_sums_in: sums, dloss, log_scale: logScale, dlog_scale: dLogScale }, { count: lanes, total: n }, 1);
+  return dLogScale;
+}
+
+/** Side of the square tiles: all of N where it fits, else a multiple of 64, so that the rows of a tile start where a binding may. */
+function tileSide(n: number, workspaceBytes: number): number {
+  const side = Math.floor(Math.sqrt(workspaceBytes / 4));
+  return n <= side ? n : Math.max(64, Math.floor(side / 64) * 64);
+}
+
+/**
+ * Bidirectional InfoNCE over a batch: logits = exp(min(logScale, maxLogScale)) · p yᵀ, loss = (rows + columns) / 2, each the mean cross entropy with the
+ * diagonal as target. Forward and backward hold one tile of the [N, N] matrix and O(N·D) besides; every sum has a fixed order.
+ * Source: spec 1.5; van den Oord et al. 2018 (arXiv 1807.03748), Radford et al. 2021 (temperature), Inf-CL (arXiv 2410.17243) for the tiling.
+ * @param p [N, D] f32 predictions, unit rows (`l2Normalize`)
+ * @param y [N, D] f32 texts, unit rows
+ * @param logScale [1] f32 logarithm of 1 / temperature
+ * @param options maxLogScale, groups, workspaceBytes: see `InfoNCEOptions`
+ * @returns loss [1] (differentiable in p, y and logScale), lossRows [1], lossCols [1], lseRows [N], lseCols [N]
+ * @throws ShapeError unless N ≥ 1, D ≥ 1 and the shapes agree
+ */
+export function infoNCE(p: Tensor, y: Tensor, logScale: Tensor, { maxLogScale = Math.log(100), groups, workspaceBytes = WORKSPACE_BYTES }: InfoNCEOptions = {}): InfoNCE {
+  checkShape('infoNCE', 'p', p, [null, null]);
+  const [n, dim] = p.shape as [number, number];
+  if (n < 1 || dim < 1) throw new ShapeError(`infoNCE: p has shape [${n}, ${dim}], expected at least one row and one column`);
+  checkShape('infoNCE', 'y', y, [n, dim], 'the shape of p');
+  checkShape('infoNCE', 'logScale', logScale, [1]);
+  for (const [name, t] of [['p', p], ['y', y], ['logScale', logScale]] as const) checkDtype('infoNCE', name, t, 'f32');
+  if (groups) {
+    checkShape('infoNCE', 'groups', groups, [n], 'one number per row of p');
+    checkDtype('infoNCE', 'groups', groups, 'u32');
+  }
+  checkSameDevice('infoNCE', p, y, logScale, groups);
+
+  const { device } = p;
+  const job: Job = {
+    device, p, y, logScale, n, dim, maxLogScale, side: tileSide(n, workspaceBytes),
+    groups: groups ?? Tensor.empty(device, [0], 'u32'), grouped: groups !== undefined,
+  };
+  const { results, byRow, byCol } = scope(() => forward(job));
+  recordJoint(results.loss, [p, y, logScale], (dloss, needs) => backward(job, byRow, byCol, dloss, needs));
+  return results;
+}
