@@ -1,0 +1,250 @@
+// Writes the register-tiled matrix products, kernels/matmul_*.wgsl, from the table below: node kernels/gen_matmul.mjs [--check]
+// Tiles are unrolled as named variables: software adapters keep indexed private arrays in memory, lane by lane.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// lanes: invocations that share one tile through subgroupBroadcast (1: none, no subgroups needed); aTiles, bTiles: 4×4 blocks of a and of b
+// that each lane loads per step of four k; group: tiles per workgroup, side by side along the columns.
+const FILES = {
+  matmul_lanes8: { lanes: 8, aTiles: 1, bTiles: 1, group: 1 },
+  matmul_lanes4: { lanes: 4, aTiles: 1, bTiles: 1, group: 1 },
+  matmul_single: { lanes: 1, aTiles: 1, bTiles: 2, group: 64 },
+};
+
+const folder = dirname(fileURLToPath(import.meta.url));
+const each = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+
+// The activations are those of activation.wgsl, word for word, so that linear(x) with an activation equals activation(linear(x)).
+function activations() {
+  const text = readFileSync(join(folder, 'activation.wgsl'), 'utf8');
+  return ['exp4', 'sigmoid4', 'scaled_tail4', 'gelu4', 'gelu_tanh4', 'silu4'].map(name => {
+    const found = text.match(new RegExp(`^fn ${name}\\([^]*?\\n\\}\\n`, 'm'));
+    if (!found) throw new Error(`activation.wgsl has no function ${name}`);
+    return found[0];
+  }).join('\n');
+}
+
+const packed = (n, words, by) => each(Math.ceil(words.length / n), i => by + words.slice(i * n, (i + 1) * n).join(' '));
+
+const epilogue = () => `${activations()}
+fn activate(x: vec4f) -> vec4f {
+  if (ACTIVATION == 1u) { return gelu4(x); }
+  if (ACTIVATION == 2u) { return gelu_tanh4(x); }
+  if (ACTIVATION == 3u) { return silu4(x); }
+  return x;
+}
+`;
+
+const shared = t => {
+  const shape = `${t.lanes * 4 * t.aTiles} × ${t.lanes * 4 * t.bTiles}`;
+  return t.lanes > 1
+    ? `// ${t.lanes} lanes, one subgroup, share a tile of ${shape}: each lane loads its own rows of a and columns of b, the rows go round by subgroupBroadcast.`
+    : `// Each invocation owns a tile of ${shape}; the 8 × 8 of a workgroup lie side by side, so that neighbours read neighbouring columns of b.`;
+};
+
+const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), batched; op transposes when its override says so.
+// Written by kernels/gen_matmul.mjs: change the generator. No barriers, no workgroup memory.
+${shared(t)}
+// Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
+// for loading and never stored. \`forward\` wants rows of a, b and y in multiples of 4 and k too; \`forward_ragged\` takes any shape.
+${t.lanes > 1 ? 'enable subgroups;\n' : ''}override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+override HAS_BIAS: bool = false;
+override KEEP: bool = false; // also writes what went into the activation, for the backward
+override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
+
+struct Params {
+  m: u32, n: u32, k: u32,
+  a_stride: u32, b_stride: u32, // elements from one matrix of the batch to the next; 0: shared by all
+  batch: u32,
+  tiles_m: u32, tiles_n: u32,
+  splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a4: array<vec4f>; // [batch or 1, M, K], transposed [.., K, M]
+@group(0) @binding(2) var<storage, read> b4: array<vec4f>; // [batch or 1, K, N], transposed [.., N, K]
+@group(0) @binding(3) var<storage, read> bias4: array<vec4f>; // [N]
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
+@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
+@group(0) @binding(6) var<storage, read> a1: array<f32>; // the same five for any shape
+@group(0) @binding(7) var<storage, read> b1: array<f32>;
+@group(0) @binding(8) var<storage, read> bias1: array<f32>;
+@group(0) @binding(9) var<storage, read_write> y1: array<f32>;
+@group(0) @binding(10) var<storage, read_write> pre1: array<f32>;
+
+`;
+
+const loads = `
+// op(a)[row + i, k .. k + 3] for i = 0 .. 3
+fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
+  if (TRANSPOSE_A) {
+    let stride = params.m / 4u;
+    let at = (base + k * params.m + min(row, params.m - 4u)) / 4u;
+    return transpose(mat4x4f(a4[at], a4[at + stride], a4[at + 2u * stride], a4[at + 3u * stride]));
+  }
+  let width = params.k / 4u;
+  let at = (base + k) / 4u;
+  let last = params.m - 1u;
+  return mat4x4f(a4[at + min(row, last) * width], a4[at + min(row + 1u, last) * width], a4[at + min(row + 2u, last) * width], a4[at + min(row + 3u, last) * width]);
+}
+
+// op(b)[k + i, col .. col + 3] for i = 0 .. 3
+fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
+  if (TRANSPOSE_B) {
+    let width = params.k / 4u;
+    let at = (base + k) / 4u;
+    let first = min(col, params.n - 4u);
+    return transpose(mat4x4f(b4[at + first * width], b4[at + (first + 1u) * width], b4[at + (first + 2u) * width], b4[at + (first + 3u) * width]));
+  }
+  let stride = params.n / 4u;
+  let at = (base + k * params.n + min(col, params.n - 4u)) / 4u;
+  return mat4x4f(b4[at], b4[at + stride], b4[at + 2u * stride], b4[at + 3u * stride]);
+}
+
+// Four elements of op(a) along k, zeros from \`end\` on, so that the tail of k adds nothing.
+fn a_ragged(base: u32, row: u32, k: u32, end: u32) -> vec4f {
+  let r = min(row, params.m - 1u);
+  let at = min(vec4u(k) + vec4u(0u, 1u, 2u, 3u), vec4u(params.k - 1u));
+  let i = base + select(at + vec4u(r * params.k), at * params.m + vec4u(r), TRANSPOSE_A);
+  return select(vec4f(), vec4f(a1[i.x], a1[i.y], a1[i.z], a1[i.w]), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
+}
+
+fn b_ragged(base: u32, k: u32, col: u32) -> vec4f {
+  let r = min(k, params.k - 1u);
+  let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
+  let i = base + select(at + vec4u(r * params.n), at * params.k + vec4u(r), TRANSPOSE_B);
+  return vec4f(b1[i.x], b1[i.y], b1[i.z], b1[i.w]);
+}
+
+fn a_block_ragged(base: u32, row: u32, k: u32, end: u32) -> mat4x4f {
+  return mat4x4f(a_ragged(base, row, k, end), a_ragged(base, row + 1u, k, end), a_ragged(base, row + 2u, k, end), a_ragged(base, row + 3u, k, end));
+}
+
+fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
+  return mat4x4f(b_ragged(base, k, col), b_ragged(base, k + 1u, col), b_ragged(base, k + 2u, col), b_ragged(base, k + 3u, col));
+}
+
+// c + Σ_i s[i] b[i], in order
+fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
+  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+}
+
+fn store(base: u32, row: u32, col: u32, sum: vec4f) {
+  if (row >= params.m || col >= params.n) { return; }
+  let at = (base + row * params.n + col) / 4u;
+  var v = sum;
+  if (HAS_BIAS) { v += bias4[col / 4u]; }
+  if (KEEP) { pre4[at] = v; }
+  y4[at] = activate(v);
+}
+
+fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
+  if (row >= params.m) { return; }
+  var v = sum;
+  if (HAS_BIAS) {
+    let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
+    v += vec4f(bias1[at.x], bias1[at.y], bias1[at.z], bias1[at.w]);
+  }
+  let activated = activate(v);
+  let at = base + row * params.n + col;
+  for (var i = 0u; i < 4u && col + i < params.n; i++) {
+    if (KEEP) { pre1[at + i] = v[i]; }
+    y1[at + i] = activated[i];
+  }
+}
+`;
+
+function entry(t, ragged) {
+  const { lanes, aTiles, bTiles, group } = t;
+  const rows = lanes * 4 * aTiles;
+  const cols = lanes * 4 * bTiles;
+  const across = lanes > 1 ? group : 8; // tiles of a workgroup along the columns
+  const down = lanes > 1 ? 1 : group / 8;
+  const suffix = ragged ? '_ragged' : '';
+  const name = (r, c) => `c${r}${bTiles > 1 ? `_${c}` : ''}`;
+  const all = f => each(rows, r => each(bTiles, c => f(r, c)).join(' '));
+  const tile = lanes > 1 ? `lane_index / ${lanes}u` : 'lane_index';
+  const lines = [
+    '',
+    `@compute @workgroup_size(${lanes * group})`,
+    `fn forward${suffix}(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane_index: u32) {`,
+    '  var group = wid.x + wid.y * nwg.x;',
+    '  if (group >= params.tiles_m * params.tiles_n * params.splits * params.batch) { return; }',
+    '  let tile_n = group % params.tiles_n;',
+    '  group /= params.tiles_n;',
+    '  let tile_m = group % params.tiles_m;',
+    '  group /= params.tiles_m;',
+    '  let split = group % params.splits;',
+    '  let batch = group / params.splits;',
+    ...(lanes > 1
+      ? [`  let lane = lane_index % ${lanes}u;`,
+        `  let row = tile_m * ${rows}u;`,
+        `  let col = ${group > 1 ? `(tile_n * ${across}u + ${tile}) * ${cols}u` : `tile_n * ${cols}u`} + 4u * lane; // of this lane's first block`,
+        '  let own_row = row + 4u * lane;']
+      : [`  let row = (tile_m * ${down}u + lane_index / ${across}u) * ${rows}u;`,
+        `  let col = (tile_n * ${across}u + lane_index % ${across}u) * ${cols}u;`,
+        '  let own_row = row;']),
+    '  let a_base = batch * params.a_stride;',
+    '  let b_base = batch * params.b_stride;',
+    '  let end = min(params.k, (split + 1u) * params.chunk);',
+    ...packed(4, all((r, c) => `var ${name(r, c)} = vec4f();`), '  '),
+    '  for (var k = split * params.chunk; k < end; k += 4u) {',
+    ...each(bTiles, c => `    let b${c} = b_block${suffix}(b_base, k, col${c ? ` + ${4 * lanes * c}u` : ''});`),
+  ];
+  for (let j = 0; j < aTiles; j++) {
+    lines.push(`    let a${j} = a_block${suffix}(a_base, own_row${j ? ` + ${4 * lanes * j}u` : ''}, k${ragged ? ', end' : ''});`);
+    for (let r = j * 4 * lanes; r < (j + 1) * 4 * lanes; r++) {
+      const from = lanes > 1 ? `subgroupBroadcast(a${j}[${r % 4}], ${Math.floor(r / 4) % lanes}u)` : `a${j}[${r % 4}]`;
+      if (bTiles === 1) lines.push(`    ${name(r, 0)} = step(${name(r, 0)}, ${from}, b0);`);
+      else {
+        lines.push(`    let s${r} = ${from};`);
+        lines.push(`    ${each(bTiles, c => `${name(r, c)} = step(${name(r, c)}, s${r}, b${c});`).join(' ')}`);
+      }
+    }
+  }
+  lines.push('  }', '  let y_base = (split * params.batch + batch) * params.m * params.n;');
+  lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${name(r, c)},`).join(' ')), '    '), '  );');
+  lines.push(`  for (var r = 0u; r < ${rows}u; r++) {`);
+  lines.push(...each(bTiles, c => `    store${suffix}(y_base, row + r, col${c ? ` + ${4 * lanes * c}u` : ''}, tile[${bTiles > 1 ? `${bTiles}u * r + ${c}u` : 'r'}]);`), '  }');
+  lines.push('}');
+  return lines.join('\n') + '\n';
+}
+
+const sum = () => `// y[i] = act(Σ_s part[s, i] + bias[i mod N]), s in order: the second stage of a product whose k was split. One invocation per element.
+// Written by kernels/gen_matmul.mjs: change the generator.
+override HAS_BIAS: bool = false;
+override KEEP: bool = false; // also writes what went into the activation
+override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
+
+struct Params { count: u32, n: u32, splits: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, count]
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(4) var<storage, read_write> pre: array<f32>; // [count] when KEEP
+
+${epilogue()}
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  if (i >= params.count) { return; }
+  var total = part[i];
+  for (var s = 1u; s < params.splits; s++) { total += part[s * params.count + i]; }
+  if (HAS_BIAS) { total += bias[i % params.n]; }
+  if (KEEP) { pre[i] = total; }
+  y[i] = activate(vec4f(total)).x;
+}
+`;
+
+const outputs = Object.fromEntries(Object.entries(FILES).map(([name, t]) => [name, head(t) + epilogue() + loads + entry(t, false) + entry(t, true)]));
+outputs.split_sum = sum();
+for (const [name, text] of Object.entries(outputs)) {
+  const path = join(folder, `${name}.wgsl`);
+  if (process.argv.includes('--check')) {
+    if (readFileSync(path, 'utf8') !== text) {
+      console.error(`kernels/${name}.wgsl is stale: run node kernels/gen_matmul.mjs`);
+      process.exitCode = 1;
+    }
+  } else writeFileSync(path, text);
+}

@@ -1,0 +1,57 @@
+import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { gradEnabled, recordJoint } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { columnSum } from './column_sum.ts';
+import { multiply } from './matmul.ts';
+import type { Activation } from './matmul.ts';
+import { activation as activation_kernel } from './wgsl.gen.ts';
+
+const FORMS = { gelu: 0, gelu_tanh: 1, silu: 2 } as const;
+
+/** dy ⊙ act'(pre) */
+function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor, dy: Tensor): Tensor {
+  const { device } = pre;
+  const dx = Tensor.empty(device, pre.shape);
+  const options = { constants: { FORM: FORMS[activation] } };
+  const quad = pre.size % 4 === 0;
+  const count = quad ? pre.size / 4 : pre.size;
+  if (count === 0) return dx;
+  const groups = Math.ceil(count / 64);
+  if (quad) dispatch(device, activation_kernel, 'backward_x', { x4: pre, dy4: dy, out4: dx }, { count }, groups, options);
+  else dispatch(device, activation_kernel, 'backward_x_odd', { x1: pre, dy1: dy, out1: dx }, { count }, groups, options);
+  return dx;
+}
+
+/**
+ * Affine map along the last axis: y = act(x Wᵀ + bias), bias and activation in the epilogue of the product. The weight lies as checkpoints store it.
+ * Gradients: dpre = dy ⊙ act'(pre), dx = dpre W, dW = dpreᵀ x (long sums cut and added in order), dbias = column sums of dpre.
+ * @param x [..., K] f32
+ * @param weight [N, K] f32
+ * @param bias [N] f32, or none
+ * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts
+ * @returns [..., N]
+ * @throws ShapeError when the last axis of x is not that of weight, or bias is not [N]
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none' }: { activation?: Activation } = {}): Tensor {
+  if (x.shape.length < 1) throw new ShapeError(`linear: x has shape ${showShape(x.shape)}, expected [..., K]`);
+  const k = x.shape.at(-1)!;
+  checkShape('linear', 'weight', weight, [null, k], `the last axis of x ${showShape(x.shape)}`);
+  const n = weight.shape[0]!;
+  if (bias) checkShape('linear', 'bias', bias, [n], `the rows of weight ${showShape(weight.shape)}`);
+  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkDtype('linear', name, t, 'f32');
+  checkSameDevice('linear', x, weight, bias);
+  const { device } = x;
+  const lead = x.shape.slice(0, -1);
+  const m = lead.reduce((p, s) => p * s, 1);
+  const wanted = gradEnabled() && (x.needsGrad || weight.needsGrad || bias?.needsGrad === true);
+  const { y, pre } = multiply(device, { a: x, b: weight, m, n, k, transposeB: true, bias, activation, keep: wanted && activation !== 'none' }, [...lead, n]);
+  return recordJoint(y, [x, weight, bias], (dy, [forX, forWeight, forBias]) => {
+    const dpre = activation === 'none' ? dy : activationGradient(activation, pre!, dy);
+    return [
+      forX ? multiply(device, { a: dpre, b: weight, m, n: k, k: n }, x.shape).y : undefined,
+      forWeight ? multiply(device, { a: dpre, b: x, m: n, n: k, k: m, transposeA: true }, weight.shape).y : undefined,
+      forBias ? columnSum(dpre.view([m, n])) : undefined,
+    ];
+  });
+}

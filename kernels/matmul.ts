@@ -1,0 +1,185 @@
+import { ShapeError, checkDtype, checkSameDevice, showShape } from '../engine/check.ts';
+import type { Device } from '../engine/device.ts';
+import { dispatch } from '../engine/dispatch.ts';
+import { scope } from '../engine/memory.ts';
+import { record } from '../engine/tape.ts';
+import { Tensor, size } from '../engine/tensor.ts';
+import { matmul_lanes4, matmul_lanes8, matmul_single, split_sum } from './wgsl.gen.ts';
+
+/** What a product does after its sum, by the number that the kernels know it by. */
+export const ACTIVATIONS = { none: 0, gelu: 1, gelu_tanh: 2, silu: 3 } as const;
+export type Activation = keyof typeof ACTIVATIONS;
+
+interface Tile {
+  readonly kernel: typeof matmul_lanes8 | typeof matmul_lanes4 | typeof matmul_single;
+  /** Rows and columns of y per workgroup. */
+  readonly rows: number;
+  readonly cols: number;
+}
+
+const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32 };
+const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 16 };
+const SINGLE: Tile = { kernel: matmul_single, rows: 32, cols: 64 };
+
+/** Sums longer than this are cut, so that rounding errors stay below NMSE 1e-11. */
+const LONGEST_SUM = 4096;
+/** A part of k shorter than this costs more to add than it gains. */
+const SHORTEST_PART = 256;
+/** Workgroups that keep all workers of the adapter busy to the end. */
+const ENOUGH_GROUPS = 24;
+
+let override: 'lavapipe' | 'swiftshader' | 'default' | undefined;
+
+/** Makes every product use the tile of another adapter profile, for tests and benchmarks. @param profile its name; undefined: the adapter's own @returns nothing */
+export function forceTile(profile: 'lavapipe' | 'swiftshader' | 'default' | undefined): void {
+  override = profile;
+}
+
+function tileFor(device: Device): Tile {
+  const profile = override ?? device.adapter.profile;
+  if (profile === 'lavapipe' && device.features.has('subgroups')) return LANES8;
+  if (profile === 'swiftshader' && device.features.has('subgroups')) return LANES4;
+  return SINGLE;
+}
+
+export interface Product {
+  a: Tensor;
+  b: Tensor;
+  m: number;
+  n: number;
+  k: number;
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** Matrices in the batch; default 1. */
+  batch?: number;
+  /** One a (or b) for the whole batch. */
+  sharedA?: boolean;
+  sharedB?: boolean;
+  /** [n], added to every row. */
+  bias?: Tensor | undefined;
+  activation?: Activation;
+  /** Also return what went into the activation. */
+  keep?: boolean;
+}
+
+/** Parts of k: enough workgroups, and no sum longer than LONGEST_SUM. */
+function splitsFor(tiles: number, k: number): { splits: number; chunk: number } {
+  const forLength = Math.ceil(k / LONGEST_SUM);
+  const forWork = Math.min(Math.ceil(ENOUGH_GROUPS / tiles), Math.floor(k / SHORTEST_PART));
+  const chunk = Math.ceil(k / Math.max(1, forLength, forWork) / 4) * 4;
+  return { splits: Math.ceil(k / chunk), chunk };
+}
+
+/**
+ * The product behind `matmul`, `linear` and their gradients: y = act(op(a) op(b) + bias). Checks nothing and records no gradient.
+ * Long sums are cut into parts along k, written apart and added in a fixed order, so results are the same in every run.
+ * @param device where @param product operands, sizes and what follows the sum @param shape of y, as many elements as batch · m · n
+ * @returns y [shape] and, with `keep`, pre [shape], the input of the activation
+ */
+export function multiply(device: Device, product: Product, shape: readonly number[]): { y: Tensor; pre: Tensor | undefined } {
+  const { a, b, m, n, k, transposeA = false, transposeB = false, batch = 1, bias, activation = 'none', keep = false } = product;
+  return scope(() => {
+    const y = Tensor.empty(device, shape);
+    const pre = keep ? Tensor.empty(device, shape) : undefined;
+    if (y.size === 0) return { y, pre };
+    const { kernel, rows, cols } = tileFor(device);
+    const tiles_m = Math.ceil(m / rows);
+    const tiles_n = Math.ceil(n / cols);
+    const { splits, chunk } = k === 0 ? { splits: 1, chunk: 4 } : splitsFor(tiles_m * tiles_n * batch, k);
+    const part = splits > 1 ? Tensor.empty(device, [splits, batch, m, n]) : y;
+    const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
+    const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 } : after;
+    const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ...here };
+    const params = { m, n, k, a_stride: product.sharedA ? 0 : m * k, b_stride: product.sharedB ? 0 : k * n, batch, tiles_m, tiles_n, splits, chunk };
+    const groups = tiles_m * tiles_n * splits * batch;
+    const unused = Tensor.empty(device, [4]); // bindings are never optional
+    const bound = splits > 1 ? b : bias ?? b;
+    const kept = splits > 1 ? unused : pre ?? unused;
+    const aligned = k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
+    if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants });
+    else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: kept }, params, groups, { constants });
+    if (splits > 1) {
+      const count = batch * m * n;
+      dispatch(device, split_sum, 'forward', { part, bias: bias ?? b, y, pre: pre ?? unused }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
+    }
+    return { y, pre };
+  });
+}
+
+function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): { lead: number[]; m: number; n: number; k: number; shared: boolean } {
+  checkDtype('matmul', 'a', a, 'f32');
+  checkDtype('matmul', 'b', b, 'f32');
+  checkSameDevice('matmul', a, b);
+  if (a.shape.length < 2 || b.shape.length < 2) {
+    throw new ShapeError(`matmul: a has shape ${showShape(a.shape)} and b ${showShape(b.shape)}, expected at least two axes each`);
+  }
+  const lead = a.shape.slice(0, -2);
+  const [a0, a1] = a.shape.slice(-2) as [number, number];
+  const [b0, b1] = b.shape.slice(-2) as [number, number];
+  const [m, k] = transposeA ? [a1, a0] : [a0, a1];
+  const [kb, n] = transposeB ? [b1, b0] : [b0, b1];
+  const shared = b.shape.length === 2;
+  const sameLead = shared || (b.shape.length === a.shape.length && lead.every((s, i) => s === b.shape[i]));
+  if (kb !== k || !sameLead) {
+    const want = transposeB ? [n, k] : [k, n];
+    throw new ShapeError(`matmul: b has shape ${showShape(b.shape)}, expected ${showShape(shared ? want : [...lead, ...want])}, to go with a ${showShape(a.shape)}${transposeA ? ' transposed' : ''}`);
+  }
+  return { lead, m, n, k, shared };
+}
+
+/**
+ * Matrix product y[..., m, n] = Σ_k op(a)[..., m, k] op(b)[..., k, n], where op transposes the last two axes if asked. All four forms run natively.
+ * @param a [..., M, K], with `transposeA` [..., K, M], f32
+ * @param b [..., K, N] with the leading axes of a, or [K, N] for all of them; with `transposeB` [..., N, K] or [N, K], f32
+ * @param options transposeA, transposeB
+ * @returns [..., M, N]
+ * @throws ShapeError when ranks, leading axes or the inner sizes do not go together
+ */
+export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: { transposeA?: boolean; transposeB?: boolean } = {}): Tensor {
+  const { lead, m, n, k, shared } = checkOperands(a, b, transposeA, transposeB);
+  const { device } = a;
+  const batch = size(lead);
+  // One b for all: the batch is more rows, unless a is transposed.
+  const rows = shared && !transposeA ? { m: m * batch, batch: 1 } : { m, batch };
+  const { y } = multiply(device, { a, b, ...rows, n, k, transposeA, transposeB, sharedB: shared }, [...lead, m, n]);
+  const da = (dy: Tensor): Tensor => (transposeA
+    ? multiply(device, { a: b, b: dy, m: k, n: m, k: n, transposeA: transposeB, transposeB: true, batch, sharedA: shared }, a.shape).y
+    : multiply(device, { a: dy, b, ...rows, n: k, k: n, transposeB: !transposeB, sharedB: shared }, a.shape).y);
+  const db = (dy: Tensor): Tensor => {
+    if (shared && batch !== 1) return sharedGradient(a, dy, { batch, m, n, k, transposeA, transposeB }, b.shape);
+    return transposeB
+      ? multiply(device, { a: dy, b: a, m: n, n: k, k: m, transposeA: true, transposeB: transposeA, batch }, b.shape).y
+      : multiply(device, { a, b: dy, m: k, n, k: m, transposeA: !transposeA, batch }, b.shape).y;
+  };
+  return record(y, [[a, da], [b, db]]);
+}
+
+interface SharedSizes { batch: number; m: number; n: number; k: number; transposeA: boolean; transposeB: boolean }
+
+/** Gradient of one b that served a whole batch. Rows of a and dy follow each other through the batch unless a is transposed; then one product per matrix is added in order. */
+function sharedGradient(a: Tensor, dy: Tensor, { batch, m, n, k, transposeA, transposeB }: SharedSizes, shape: readonly number[]): Tensor {
+  const { device } = a;
+  if (!transposeA) {
+    const long = batch * m;
+    return transposeB
+      ? multiply(device, { a: dy, b: a, m: n, n: k, k: long, transposeA: true }, shape).y
+      : multiply(device, { a, b: dy, m: k, n, k: long, transposeA: true }, shape).y;
+  }
+  return scope(() => {
+    const each = transposeB
+      ? multiply(device, { a: dy, b: a, m: n, n: k, k: m, transposeA: true, transposeB: true, batch }, [batch, ...shape]).y
+      : multiply(device, { a, b: dy, m: k, n, k: m, batch }, [batch, ...shape]).y;
+    return addParts(each, shape);
+  });
+}
+
+function addParts(parts: Tensor, shape: readonly number[]): Tensor {
+  const y = Tensor.empty(parts.device, shape);
+  const splits = parts.shape[0]!;
+  if (y.size === 0) return y;
+  if (splits === 0) return Tensor.zeros(parts.device, shape);
+  const unused = Tensor.empty(parts.device, [4]);
+  const constants = { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 };
+  dispatch(parts.device, split_sum, 'forward', { part: parts, bias: parts, y, pre: unused }, { count: y.size, n: 1, splits }, Math.ceil(y.size / 64), { constants });
+  return y;
+}

@@ -1,0 +1,226 @@
+// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), batched; op transposes when its override says so.
+// Written by kernels/gen_matmul.mjs: change the generator. No barriers, no workgroup memory.
+// Each invocation owns a tile of 4 × 8; the 8 × 8 of a workgroup lie side by side, so that neighbours read neighbouring columns of b.
+// Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
+// for loading and never stored. `forward` wants rows of a, b and y in multiples of 4 and k too; `forward_ragged` takes any shape.
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+override HAS_BIAS: bool = false;
+override KEEP: bool = false; // also writes what went into the activation, for the backward
+override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
+
+struct Params {
+  m: u32, n: u32, k: u32,
+  a_stride: u32, b_stride: u32, // elements from one matrix of the batch to the next; 0: shared by all
+  batch: u32,
+  tiles_m: u32, tiles_n: u32,
+  splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a4: array<vec4f>; // [batch or 1, M, K], transposed [.., K, M]
+@group(0) @binding(2) var<storage, read> b4: array<vec4f>; // [batch or 1, K, N], transposed [.., N, K]
+@group(0) @binding(3) var<storage, read> bias4: array<vec4f>; // [N]
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
+@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
+@group(0) @binding(6) var<storage, read> a1: array<f32>; // the same five for any shape
+@group(0) @binding(7) var<storage, read> b1: array<f32>;
+@group(0) @binding(8) var<storage, read> bias1: array<f32>;
+@group(0) @binding(9) var<storage, read_write> y1: array<f32>;
+@group(0) @binding(10) var<storage, read_write> pre1: array<f32>;
+
+fn exp4(x: vec4<f32>) -> vec4<f32> {
+  let v = clamp(x, vec4<f32>(-87.3), vec4<f32>(87.3));
+  let k = floor(v * 1.44269502 + 0.5);
+  let r = (v - k * 0.693145752) - k * 1.42860682e-6; // ln2 in two parts: k times the first is exact
+  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
+  return ((p * r) * r + r + 1.0) * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(k) + vec4<i32>(127)) << vec4<u32>(23u));
+}
+
+fn sigmoid4(x: vec4<f32>) -> vec4<f32> {
+  return 1.0 / (1.0 + exp4(-x));
+}
+
+fn scaled_tail4(a: vec4<f32>) -> vec4<f32> {
+  let s = 1.0 / (1.0 + 0.35 * a);
+  let p = ((((s * -0.0291459151 + 0.143971637) * s + -0.255714148) * s + 0.159174040) * s + -0.0231097490) * s + 0.105507970;
+  return (((p * s + 0.119832873) * s + 0.139861867) * s + 0.139621407) * s;
+}
+
+fn gelu4(x: vec4<f32>) -> vec4<f32> {
+  let a = min(abs(x), vec4<f32>(14.0));
+  return max(x, vec4<f32>(0.0)) - abs(x) * (exp4(-0.5 * a * a) * scaled_tail4(a));
+}
+
+fn gelu_tanh4(x: vec4<f32>) -> vec4<f32> {
+  let t = clamp(x, vec4<f32>(-30.0), vec4<f32>(30.0));
+  return x * sigmoid4(1.59576912 * t * (1.0 + 0.044715 * t * t));
+}
+
+fn silu4(x: vec4<f32>) -> vec4<f32> {
+  return x * sigmoid4(x);
+}
+
+fn activate(x: vec4f) -> vec4f {
+  if (ACTIVATION == 1u) { return gelu4(x); }
+  if (ACTIVATION == 2u) { return gelu_tanh4(x); }
+  if (ACTIVATION == 3u) { return silu4(x); }
+  return x;
+}
+
+// op(a)[row + i, k .. k + 3] for i = 0 .. 3
+fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
+  if (TRANSPOSE_A) {
+    let stride = params.m / 4u;
+    let at = (base + k * params.m + min(row, params.m - 4u)) / 4u;
+    return transpose(mat4x4f(a4[at], a4[at + stride], a4[at + 2u * stride], a4[at + 3u * stride]));
+  }
+  let width = params.k / 4u;
+  let at = (base + k) / 4u;
+  let last = params.m - 1u;
+  return mat4x4f(a4[at + min(row, last) * width], a4[at + min(row + 1u, last) * width], a4[at + min(row + 2u, last) * width], a4[at + min(row + 3u, last) * width]);
+}
+
+// op(b)[k + i, col .. col + 3] for i = 0 .. 3
+fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
+  if (TRANSPOSE_B) {
+    let width = params.k / 4u;
+    let at = (base + k) / 4u;
+    let first = min(col, params.n - 4u);
+    return transpose(mat4x4f(b4[at + first * width], b4[at + (first + 1u) * width], b4[at + (first + 2u) * width], b4[at + (first + 3u) * width]));
+  }
+  let stride = params.n / 4u;
+  let at = (base + k * params.n + min(col, params.n - 4u)) / 4u;
+  return mat4x4f(b4[at], b4[at + stride], b4[at + 2u * stride], b4[at + 3u * stride]);
+}
+
+// Four elements of op(a) along k, zeros from `end` on, so that the tail of k adds nothing.
+fn a_ragged(base: u32, row: u32, k: u32, end: u32) -> vec4f {
+  let r = min(row, params.m - 1u);
+  let at = min(vec4u(k) + vec4u(0u, 1u, 2u, 3u), vec4u(params.k - 1u));
+  let i = base + select(at + vec4u(r * params.k), at * params.m + vec4u(r), TRANSPOSE_A);
+  return select(vec4f(), vec4f(a1[i.x], a1[i.y], a1[i.z], a1[i.w]), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
+}
+
+fn b_ragged(base: u32, k: u32, col: u32) -> vec4f {
+  let r = min(k, params.k - 1u);
+  let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
+  let i = base + select(at + vec4u(r * params.n), at * params.k + vec4u(r), TRANSPOSE_B);
+  return vec4f(b1[i.x], b1[i.y], b1[i.z], b1[i.w]);
+}
+
+fn a_block_ragged(base: u32, row: u32, k: u32, end: u32) -> mat4x4f {
+  return mat4x4f(a_ragged(base, row, k, end), a_ragged(base, row + 1u, k, end), a_ragged(base, row + 2u, k, end), a_ragged(base, row + 3u, k, end));
+}
+
+fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
+  return mat4x4f(b_ragged(base, k, col), b_ragged(base, k + 1u, col), b_ragged(base, k + 2u, col), b_ragged(base, k + 3u, col));
+}
+
+// c + Σ_i s[i] b[i], in order
+fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
+  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+}
+
+fn store(base: u32, row: u32, col: u32, sum: vec4f) {
+  if (row >= params.m || col >= params.n) { return; }
+  let at = (base + row * params.n + col) / 4u;
+  var v = sum;
+  if (HAS_BIAS) { v += bias4[col / 4u]; }
+  if (KEEP) { pre4[at] = v; }
+  y4[at] = activate(v);
+}
+
+fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
+  if (row >= params.m) { return; }
+  var v = sum;
+  if (HAS_BIAS) {
+    let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
+    v += vec4f(bias1[at.x], bias1[at.y], bias1[at.z], bias1[at.w]);
+  }
+  let activated = activate(v);
+  let at = base + row * params.n + col;
+  for (var i = 0u; i < 4u && col + i < params.n; i++) {
+    if (KEEP) { pre1[at + i] = v[i]; }
+    y1[at + i] = activated[i];
+  }
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane_index: u32) {
+  var group = wid.x + wid.y * nwg.x;
+  if (group >= params.tiles_m * params.tiles_n * params.splits * params.batch) { return; }
+  let tile_n = group % params.tiles_n;
+  group /= params.tiles_n;
+  let tile_m = group % params.tiles_m;
+  group /= params.tiles_m;
+  let split = group % params.splits;
+  let batch = group / params.splits;
+  let row = (tile_m * 8u + lane_index / 8u) * 4u;
+  let col = (tile_n * 8u + lane_index % 8u) * 8u;
+  let own_row = row;
+  let a_base = batch * params.a_stride;
+  let b_base = batch * params.b_stride;
+  let end = min(params.k, (split + 1u) * params.chunk);
+  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
+  for (var k = split * params.chunk; k < end; k += 4u) {
+    let b0 = b_block(b_base, k, col);
+    let b1 = b_block(b_base, k, col + 4u);
+    let a0 = a_block(a_base, own_row, k);
+    let s0 = a0[0];
+    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
+    let s1 = a0[1];
+    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
+    let s2 = a0[2];
+    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
+    let s3 = a0[3];
+    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+  }
+  let y_base = (split * params.batch + batch) * params.m * params.n;
+  var tile = array<vec4f, 8>(
+    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+  );
+  for (var r = 0u; r < 4u; r++) {
+    store(y_base, row + r, col, tile[2u * r + 0u]);
+    store(y_base, row + r, col + 4u, tile[2u * r + 1u]);
+  }
+}
+
+@compute @workgroup_size(64)
+fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane_index: u32) {
+  var group = wid.x + wid.y * nwg.x;
+  if (group >= params.tiles_m * params.tiles_n * params.splits * params.batch) { return; }
+  let tile_n = group % params.tiles_n;
+  group /= params.tiles_n;
+  let tile_m = group % params.tiles_m;
+  group /= params.tiles_m;
+  let split = group % params.splits;
+  let batch = group / params.splits;
+  let row = (tile_m * 8u + lane_index / 8u) * 4u;
+  let col = (tile_n * 8u + lane_index % 8u) * 8u;
+  let own_row = row;
+  let a_base = batch * params.a_stride;
+  let b_base = batch * params.b_stride;
+  let end = min(params.k, (split + 1u) * params.chunk);
+  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
+  for (var k = split * params.chunk; k < end; k += 4u) {
+    let b0 = b_block_ragged(b_base, k, col);
+    let b1 = b_block_ragged(b_base, k, col + 4u);
+    let a0 = a_block_ragged(a_base, own_row, k, end);
+    let s0 = a0[0];
+    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
+    let s1 = a0[1];
+    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
+    let s2 = a0[2];
+    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
+    let s3 = a0[3];
+    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+  }
+  let y_base = (split * params.batch + batch) * params.m * params.n;
+  var tile = array<vec4f, 8>(
+    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+  );
+  for (var r = 0u; r < 4u; r++) {
+    store_ragged(y_base, row + r, col, tile[2u * r + 0u]);
+    store_ragged(y_base, row + r, col + 4u, tile[2u * r + 1u]);
+  }
+}
