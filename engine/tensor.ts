@@ -25,7 +25,7 @@ export class Tensor {
   readonly size: number;
   readonly id = nextTensor++;
   /** Byte offset of the first element in the storage. */
-  readonly offsetBytes: number;
+  offsetBytes: number;
   needsGrad = false;
   grad: Tensor | undefined;
   /** The tape's node that made this tensor. */
@@ -99,6 +99,19 @@ export class Tensor {
     if (offset % 64 !== 0) throw new ShapeError(`view: offset is ${offset}, expected a multiple of 64 elements (bindings start at multiples of 256 bytes)`);
     this.storage.refs++;
     return new Tensor(this.device, this.storage, [...shape], this.dtype, this.offsetBytes + offset * 4);
+  }
+
+  /**
+   * Moves this tensor into the place of another: copies its elements there on the GPU and shares that storage from now on. Optimisers lay parameters out flat this way.
+   * @param place [any] a tensor of the same byte length @returns nothing @throws DeviceError when the lengths differ
+   */
+  moveTo(place: Tensor): void {
+    this.device.copy(this, place);
+    const before = this.storage;
+    place.storage.refs++;
+    this.held = place.storage;
+    this.offsetBytes = place.offsetBytes;
+    this.device.pool.release(before);
   }
 
   /** Waits for the GPU and returns the elements. @returns [size] f32 values @throws DeviceError after a loss or error, ShapeError for another dtype */

@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+// The command line: `vl-jepa COMMAND [options]`. Exit code 0, or 1 with one line that says what is wrong and where.
+import { parseArgs } from 'node:util';
+import { COMMANDS } from './commands.ts';
+import type { Command, Values } from './commands.ts';
+import { CliError } from './errors.ts';
+
+function overview(): string {
+  const rows = Object.entries(COMMANDS).map(([name, c]) => `  ${name.padEnd(10)} ${c.summary}`);
+  return `vl-jepa: VL-JEPA on a hand-written WebGPU engine\n\nusage: vl-jepa COMMAND [options]\n\n${rows.join('\n')}\n\nvl-jepa COMMAND --help shows options and an example.\n`;
+}
+
+function help(name: string, command: Command): string {
+  const rows = Object.entries(command.options).map(([option, o]) => `  ${`--${option}${o.type === 'string' ? ` ${o.value ?? 'VALUE'}` : ''}`.padEnd(28)} ${o.help}${o.default === undefined ? '' : ` (default ${o.default})`}`);
+  return `vl-jepa ${name} ${command.usage}\n\n${command.summary}\n\n${rows.join('\n')}\n  ${'--json'.padEnd(28)} print one JSON object as the last line\n  ${'--help'.padEnd(28)} this text\n\nexample: ${command.example}\n`;
+}
+
+function parse(name: string, command: Command, args: string[]): { values: Values; positionals: string[] } {
+  const options = Object.fromEntries(Object.entries(command.options).map(([option, { type }]) => [option, { type }]));
+  try {
+    const { values, positionals } = parseArgs({ args, options: { ...options, json: { type: 'boolean' }, help: { type: 'boolean' } }, allowPositionals: true, strict: true });
+    const defaults = Object.fromEntries(Object.entries(command.options).flatMap(([option, o]) => (o.default === undefined ? [] : [[option, o.default]])));
+    return { values: { ...defaults, ...values } as Values, positionals };
+  } catch (error) {
+    const message = (error as Error).message.split('\n')[0]!.split('. To specify')[0]!;
+    throw new CliError(`${name}: ${message}, expected ${Object.keys(command.options).map(o => `--${o}`).join(', ') || 'no options'}, --json or --help`);
+  }
+}
+
+async function main(argv: string[]): Promise<void> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(overview());
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
+  if (!command) throw new CliError(`vl-jepa: there is no command ${name}, expected one of ${Object.keys(COMMANDS).join(', ')}`);
+  const { values, positionals } = parse(name, command, rest);
+  if (values.help) {
+    process.stdout.write(help(name, command));
+    return;
+  }
+  const result = await command.run(values, positionals);
+  if (values.json && result !== undefined) process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+try {
+  await main(process.argv.slice(2));
+  process.exit(0); // Dawn's threads would keep the process for a moment
+} catch (error) {
+  const { message, stack } = error as Error;
+  process.stderr.write(`${process.env.DEBUG ? stack : `error: ${message.replaceAll('\n', ' ')}`}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,155 @@
+// Every command: its options, an example, and the module that does the work, loaded when it is called.
+import { CliError } from './errors.ts';
+
+export type Values = Readonly<Record<string, string | boolean | undefined>>;
+
+export interface Option {
+  type: 'string' | 'boolean';
+  help: string;
+  /** Placeholder of the value in the help. */
+  value?: string;
+  default?: string;
+}
+
+export interface Command {
+  summary: string;
+  usage: string;
+  options: Readonly<Record<string, Option>>;
+  example: string;
+  /** Prints for people, returns the object for --json. */
+  run(values: Values, positionals: readonly string[]): Promise<unknown>;
+}
+
+const text = (values: Values, name: string): string | undefined => values[name] as string | undefined;
+
+function required(command: string, values: Values, name: string): string {
+  const value = text(values, name);
+  if (!value) throw new CliError(`${command}: --${name} is missing, expected a value`);
+  return value;
+}
+
+/** A number option. @throws CliError when it is not a number, or not whole where it has to be */
+export function number(command: string, values: Values, name: string, { whole = true, least = 0 } = {}): number | undefined {
+  const value = text(values, name);
+  if (value === undefined) return undefined;
+  const n = Number(value);
+  if (value.trim() === '' || !Number.isFinite(n) || n < least || (whole && !Number.isInteger(n))) {
+    throw new CliError(`${command}: --${name} is ${value}, expected a ${whole ? 'whole ' : ''}number of at least ${least}`);
+  }
+  return n;
+}
+
+const MODEL: Option = { type: 'string', value: 'DIR', help: 'checkpoint folder; without it the one that ships' };
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  demo: {
+    summary: 'the main job: names pictures by an artist the model never saw, or your own',
+    usage: '[FILE…]',
+    options: { model: MODEL, out: { type: 'string', value: 'DIR', help: 'where the report goes', default: 'out' } },
+    example: 'vl-jepa demo cat.png',
+    run: async (v, files) => (await import('./demo.ts')).demo({ model: text(v, 'model'), out: text(v, 'out')!, files, json: v.json === true }),
+  },
+  info: {
+    summary: 'adapter, features, limits, kernel profile',
+    usage: '', options: {}, example: 'vl-jepa info --json',
+    run: async v => (await import('./info.ts')).info(v.json === true),
+  },
+  inspect: {
+    summary: 'what a checkpoint holds, checked against its config',
+    usage: 'DIR|FILE', options: {}, example: 'vl-jepa inspect checkpoints/nano',
+    run: async (v, [path, ...more]) => {
+      if (!path || more.length) throw new CliError('inspect: expected one folder or file');
+      const { formatInspection, inspectCheckpoint } = await import('./inspect.ts');
+      const report = await inspectCheckpoint(path);
+      if (!v.json) console.log(formatInspection(report));
+      return report;
+    },
+  },
+  run: {
+    summary: 'one network on stored tensors: the parity tool',
+    usage: 'vision|predictor|text --model DIR --input IN.safetensors --output OUT.safetensors',
+    options: {
+      model: { type: 'string', value: 'DIR', help: 'Hugging Face folder of the network' },
+      input: { type: 'string', value: 'FILE', help: 'safetensors with the inputs' },
+      output: { type: 'string', value: 'FILE', help: 'safetensors to write' },
+      dtype: { type: 'string', value: 'f32', help: 'storage of the weights', default: 'f32' },
+      causal: { type: 'boolean', help: 'predictor: causal attention' },
+      layers: { type: 'string', value: 'A:B', help: 'predictor: layers A to B-1, indices as stored' },
+      'all-layers': { type: 'boolean', help: 'also write embeddings and layers.i' },
+    },
+    example: 'vl-jepa run vision --model test/golden/vision/tiny-a --input test/golden/vision/tiny-a/inputs.safetensors --output /tmp/out.safetensors --all-layers',
+    run: async (v, [network, ...more]) => {
+      if (!network || more.length) throw new CliError('run: expected one network, vision, predictor or text');
+      const { runNetwork } = await import('./run.ts');
+      const result = await runNetwork({
+        network: network as 'vision', model: required('run', v, 'model'), input: required('run', v, 'input'), output: required('run', v, 'output'), dtype: text(v, 'dtype') as 'f32',
+        causal: v.causal === true, layers: text(v, 'layers'), allLayers: v['all-layers'] === true,
+      } as Parameters<typeof runNetwork>[0]);
+      if (!v.json) for (const [name, shape] of Object.entries(result.outputs)) console.log(`${name} [${shape.join(', ')}]`);
+      return result;
+    },
+  },
+  embed: {
+    summary: 'unit vectors of pictures and texts',
+    usage: '[FILE…] [--text TEXT]',
+    options: { model: MODEL, text: { type: 'string', value: 'TEXT', help: 'embed this text too' }, output: { type: 'string', value: 'FILE', help: 'safetensors to write' } },
+    example: 'vl-jepa embed cat.png --text "a cat" --output vectors.safetensors',
+    run: async (v, files) => (await import('./tasks.ts')).embed({ model: text(v, 'model'), files, text: text(v, 'text'), output: text(v, 'output'), json: v.json === true }),
+  },
+  classify: {
+    summary: 'the nearest of your labels for each picture',
+    usage: 'FILE… --labels "cat,dog"',
+    options: { model: MODEL, labels: { type: 'string', value: 'A,B,…|FILE', help: 'labels with commas, or a text file with one per line' }, top: { type: 'string', value: 'K', help: 'labels to show', default: '5' } },
+    example: 'vl-jepa classify cat.png --labels "cat,dog,red apple"',
+    run: async (v, files) => (await import('./tasks.ts')).classifyFiles({ model: text(v, 'model'), files, labels: required('classify', v, 'labels'), top: number('classify', v, 'top', { least: 1 })!, json: v.json === true }),
+  },
+  retrieve: {
+    summary: 'the pictures nearest to a text',
+    usage: 'FILE… --query TEXT',
+    options: { model: MODEL, query: { type: 'string', value: 'TEXT', help: 'what to look for' }, top: { type: 'string', value: 'K', help: 'pictures to show', default: '5' } },
+    example: 'vl-jepa retrieve *.png --query "a red fruit"',
+    run: async (v, files) => (await import('./tasks.ts')).retrieveFiles({ model: text(v, 'model'), files, query: required('retrieve', v, 'query'), top: number('retrieve', v, 'top', { least: 1 })!, json: v.json === true }),
+  },
+  train: {
+    summary: 'trains a small VL-JEPA on set E4; the same command resumes after any kill',
+    usage: '--preset nano --out DIR',
+    options: {
+      preset: { type: 'string', value: 'nano', help: 'recipe', default: 'nano' },
+      out: { type: 'string', value: 'DIR', help: 'folder of the run', default: 'runs/nano' },
+      'leave-out': { type: 'string', value: 'ARTIST', help: 'leave one training artist out and evaluate on it' },
+      steps: { type: 'string', value: 'N', help: 'training steps instead of the recipe\'s' },
+      batch: { type: 'string', value: 'N', help: 'pictures per step instead of the recipe\'s' },
+      lr: { type: 'string', value: 'X', help: 'peak learning rate instead of the recipe\'s' },
+      seed: { type: 'string', value: 'N', help: 'seed instead of the recipe\'s' },
+      'text-lr': { type: 'string', value: 'X', help: 'multiplier of the Y-Encoder\'s learning rate (the paper fine-tunes with 0.05)' },
+      'shuffle-texts': { type: 'boolean', help: 'control: every picture gets another concept\'s caption' },
+      'eval-every': { type: 'string', value: 'N', help: 'steps between evaluations of the left-out artist', default: '500' },
+      'save-every': { type: 'string', value: 'N', help: 'steps between saved states', default: '200' },
+      fresh: { type: 'boolean', help: 'begin again instead of resuming' },
+    },
+    example: 'vl-jepa train --preset nano --leave-out twemoji --steps 300 --out runs/try',
+    run: async v => {
+      const { train } = await import('./train.ts');
+      const n = (name: string, options?: { whole?: boolean; least?: number }): number | undefined => number('train', v, name, options);
+      return train({
+        preset: text(v, 'preset')!, out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
+        textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
+      });
+    },
+  },
+  eval: {
+    summary: 'R@1, R@5, R@10 of a checkpoint on one artist of set E4, beside the baselines',
+    usage: '--artist NAME', options: { model: MODEL, artist: { type: 'string', value: 'NAME', help: 'artist of set E4', default: 'fluent-emoji-flat' } },
+    example: 'vl-jepa eval --artist fluent-emoji-flat --json',
+    run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
+  },
+  bench: {
+    summary: 'kernel times: correct first, then timed',
+    usage: '[kernels]', options: { 'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' } },
+    example: 'vl-jepa bench kernels --output bench/results/kernels.json',
+    run: async (v, [what = 'kernels']) => {
+      if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels`);
+      return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, output: text(v, 'output'), json: v.json === true });
+    },
+  },
+};

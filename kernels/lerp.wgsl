@@ -1,0 +1,11 @@
+// lerp: x[i] = x[i] + t (y[i] - x[i]), in place. One invocation per element, 64 to a workgroup.
+struct Params { count: u32, t: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;   // [count]
+@group(0) @binding(2) var<storage, read> y: array<f32>;         // [count]
+
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  if (i < params.count) { x[i] = x[i] + params.t * (y[i] - x[i]); }
+}

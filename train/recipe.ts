@@ -1,0 +1,51 @@
+// A training recipe: everything that decides the weights, as data. Its fingerprint is stored with every state.
+import type { AugmentConfig } from '../data/augment.ts';
+
+export interface Recipe {
+  /** Name of the preset. */
+  name: string;
+  /** config.json of the model (model_type vl_jepa). */
+  model: Record<string, unknown>;
+  /** Standard deviations of the initial weights by kind of tensor, see model/params.ts. */
+  init?: Record<string, unknown>;
+  seed: number;
+  steps: number;
+  batch: number;
+  /** Peak learning rate, its floor as a share, warm-up in steps. */
+  lr: number;
+  floor: number;
+  warmup: number;
+  betas: readonly [number, number];
+  weightDecay: number;
+  clipNorm: number;
+  /** Multiplier of the rate for the Y-Encoder's tensors (the paper: 0.05; from scratch: 1). */
+  textLr: number;
+  /** Decay of the averaged weights per step; 0 = the last weights count. */
+  average: number;
+  augment: Partial<AugmentConfig>;
+  /** Probability that a picture is mixed with another artist's drawing of the same concept. */
+  mix: number;
+  /** Caption templates are drawn from these indices of data/templates.ts. */
+  templates: readonly number[];
+  /** Targets are the captions of other concepts' pictures: shuffled once, for the control. */
+  shuffleTexts: boolean;
+}
+
+/** A recipe as one line: equal lines give equal weights on one adapter. @param recipe settings @returns JSON */
+export const fingerprint = (recipe: Recipe): string => JSON.stringify(recipe);
+
+/**
+ * Names what is wrong with a recipe.
+ * @param recipe settings @returns nothing @throws RangeError that names the field, what was expected and what came
+ */
+export function checkRecipe(recipe: Recipe): void {
+  const whole = (field: 'steps' | 'batch' | 'seed' | 'warmup', least: number): void => {
+    if (!Number.isInteger(recipe[field]) || recipe[field] < least) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a whole number ≥ ${least}`);
+  };
+  whole('steps', 1);
+  whole('batch', 2); // one sample has no negatives: the contrastive loss is zero
+  whole('seed', 0);
+  whole('warmup', 0);
+  for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number > 0`);
+  for (const field of ['floor', 'textLr', 'weightDecay', 'mix', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+}
