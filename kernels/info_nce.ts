@@ -130,25 +130,30 @@ function forward(job: Job): { results: InfoNCE; byRow: Tensor; byCol: Tensor } {
 function backward(job: Job, byRow: Tensor, byCol: Tensor, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
   const { device, p, y, logScale, groups, n, dim, side } = job;
   const launch = launcher(job);
-  const dp = needs[0] ? Tensor.empty(device, [n, dim]) : undefined;
-  const dy = needs[1] ? Tensor.empty(device, [n, dim]) : undefined;
+  const all = spans(job);
+  const one = all.length === 1; // the products of a single tile are the gradients
+  const dp = needs[0] && !one ? Tensor.empty(device, [n, dim]) : undefined;
+  const dy = needs[1] && !one ? Tensor.empty(device, [n, dim]) : undefined;
   const scaleParts = Tensor.empty(device, [Math.min(side, n), LANES]);
   const accumulate = (target: Tensor, span: Span, addend: Tensor, first: boolean): void =>
     launch('accumulate', { addend, target_sum: rowsOf(target, span, dim) }, { count: addend.size, first: first ? 1 : 0 }, addend.size);
-  const all = spans(job);
+  let products: (Tensor | undefined)[] = [];
   for (const r of all) {
     for (const c of all) {
-      scope(() => {
+      products = scope(() => {
         const gradient = tileOf(job, r, c);
         const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: r.start || c.start ? 0 : 1 };
         launch('backward_tile', { gradient, by_row: byRow, by_col: byCol, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, r.length * LANES);
-        if (dp) accumulate(dp, r, matmul(gradient, rowsOf(y, c, dim)), c.start === 0);
-        if (dy) accumulate(dy, c, matmul(gradient, rowsOf(p, r, dim), { transposeA: true }), r.start === 0);
+        const dpPart = needs[0] ? matmul(gradient, rowsOf(y, c, dim)) : undefined;
+        if (dp) accumulate(dp, r, dpPart!, c.start === 0);
+        const dyPart = needs[1] ? matmul(gradient, rowsOf(p, r, dim), { transposeA: true }) : undefined;
+        if (dy) accumulate(dy, c, dyPart!, r.start === 0);
+        return one ? [dpPart, dyPart] : [];
       });
     }
-    if (all.length > 1) device.flush();
+    if (!one) device.flush();
   }
-  return [dp, dy, needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
+  return [...(one ? products : [dp, dy]), needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
 }
 
 function sumScale(job: Job, parts: Tensor, dloss: Tensor): Tensor {
