@@ -5,7 +5,7 @@ import { Tensor } from '../engine/tensor.ts';
 import { groupsFor } from './row_loads.ts';
 import { activation } from './wgsl.gen.ts';
 
-const WG = 64;
+const WG = 256;
 const FORMS = { gelu: 0, geluTanh: 1, silu: 2 } as const;
 
 function activate(op: string, form: keyof typeof FORMS, x: Tensor): Tensor {

@@ -80,30 +80,30 @@ fn slope4(x: vec4<f32>) -> vec4<f32> {
   return silu_slope4(x);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out4[i] = activate4(x4[i]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn backward_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out4[i] = dy4[i] * slope4(x4[i]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out1[i] = activate4(vec4<f32>(x1[i])).x;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn backward_x_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out1[i] = dy1[i] * slope4(vec4<f32>(x1[i])).x;
 }

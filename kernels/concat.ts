@@ -7,7 +7,7 @@ import { slice } from './slice.ts';
 import { concat as kernel } from './wgsl.gen.ts';
 import { wordMoves } from './word_moves.ts';
 
-const WG = 64;
+const WG = 256;
 
 /**
  * Tensors one after another along an axis.

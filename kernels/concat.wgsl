@@ -10,9 +10,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Elem>; // [outer, length]
 @group(0) @binding(2) var<storage, read_write> out: array<Elem>; // [outer, stride]
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let row = i / params.length;
   out[row * params.stride + params.start + (i - row * params.length)] = x[i];

@@ -9,7 +9,7 @@ import { elementwise } from './wgsl.gen.ts';
 
 export { mean, sum, sumAxis } from './sum.ts';
 
-const WG = 64;
+const WG = 256;
 const OPS = { add: 0, sub: 1, mul: 2, div: 3 } as const;
 const UNARY = { affine: 0, exp: 1 } as const;
 const NO_PARAMS = { n1: 1, n2: 1, n3: 1, n4: 1, a0: 0, a1: 0, a2: 0, a3: 0, a4: 0, b0: 0, b1: 0, b2: 0, b3: 0, b4: 0, factor: 1, offset: 0 };

@@ -51,25 +51,25 @@ fn transform4(x: vec4<f32>) -> vec4<f32> {
   return exp4(x);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn flat4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out4[i] = combine4(a4[i], b4[i]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn rows4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let row = i / params.n4;
   let column = i - row * params.n4;
   out4[i] = combine4(a4[row * params.a0 + column], b4[row * params.b0 + column]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn broadcast(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let q3 = i / params.n4;
   let i4 = i - q3 * params.n4;
@@ -84,16 +84,16 @@ fn broadcast(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg
   out[i] = combine(a[u], b[v]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn unary4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out4[i] = transform4(a4[i]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn unary(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out[i] = transform4(vec4<f32>(a[i])).x;
 }

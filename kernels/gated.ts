@@ -5,7 +5,7 @@ import { Tensor } from '../engine/tensor.ts';
 import { groupsFor } from './row_loads.ts';
 import { gated } from './wgsl.gen.ts';
 
-const WG = 64;
+const WG = 256;
 
 function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
   checkDtype(op, 'gate', gate, 'f32');

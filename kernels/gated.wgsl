@@ -40,17 +40,17 @@ fn slope4(x: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
   return s + t * s * (1.0 - s) * (1.59576912 * (1.0 + 0.134145 * t * t));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let g = gate4[i];
   y4[i] = g * weight4(g) * up4[i];
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn backward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let g = gate4[i];
   let s = weight4(g);
@@ -59,17 +59,17 @@ fn backward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg:
   dup4[i] = d * (g * s);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let g = gate[i];
   y[i] = g * weight4(vec4<f32>(g)).x * up[i];
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn backward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let g = gate[i];
   let s = weight4(vec4<f32>(g)).x;

@@ -6,7 +6,7 @@ import { groupsFor } from './row_loads.ts';
 import { slice as kernel } from './wgsl.gen.ts';
 import { wordMoves } from './word_moves.ts';
 
-const WG = 64;
+const WG = 256;
 
 /**
  * The elements start … end - 1 of one axis.

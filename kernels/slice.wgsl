@@ -11,17 +11,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<Elem>; // [outer, length]
 @group(0) @binding(3) var<storage, read_write> out: array<Elem>; // y [outer, length] or dx [outer, stride]
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let row = i / params.length;
   out[i] = x[row * params.stride + params.start + (i - row * params.length)];
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn backward_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let row = i / params.stride;
   let at = i - row * params.stride - params.start; // wraps to a huge number before the range

@@ -6,7 +6,7 @@ import { groupsFor } from './row_loads.ts';
 import { transpose as kernel } from './wgsl.gen.ts';
 import { wordMoves } from './word_moves.ts';
 
-const WG = 64;
+const WG = 256;
 
 /**
  * Swaps two axes (a copy: tensors are contiguous).

@@ -24,9 +24,9 @@ fn source(i: u32) -> u32 {
   return (((a * params.n + n) * params.b + b) * params.m + m) * params.c + c;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lane;
+  let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   out[i] = x[source(i)];
 }

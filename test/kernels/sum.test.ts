@@ -1,3 +1,4 @@
+import { gradients } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { mean, sum, sumAxis, sumTo } from '../../kernels/sum.ts';
 import { sumMiddle } from '../../kernels/sum.ref.ts';
@@ -46,6 +47,16 @@ test('sumTo undoes any broadcast', async () => {
     assert.equal(y.shape, shape);
     close(await y.read(), expected, { nmse: 1e-12, name: `to ${shape}` });
   }
+});
+
+test('more than 65,535 workgroups: the grid folds', async () => {
+  const d = await device();
+  const n = 65_536 * 64 + 1;
+  const x = Tensor.zeros(d, [n]);
+  x.needsGrad = true;
+  const y = sum(x);
+  const [dx] = gradients(y, Tensor.from(d, [3]), [x]);
+  assert.is((await dx!.read()).findIndex(v => v !== 3), -1);
 });
 
 test('gradients', async () => {
