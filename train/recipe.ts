@@ -23,8 +23,6 @@ export interface Recipe {
   /** Decay of the averaged weights per step; 0 = the last weights count. */
   average: number;
   augment: Partial<AugmentConfig>;
-  /** Probability that a picture is mixed with another artist's drawing of the same concept. */
-  mix: number;
   /** Caption templates are drawn from these indices of data/templates.ts. */
   templates: readonly number[];
   /** Targets are the captions of other concepts' pictures: shuffled once, for the control. */
@@ -47,5 +45,5 @@ export function checkRecipe(recipe: Recipe): void {
   whole('seed', 0);
   whole('warmup', 0);
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number > 0`);
-  for (const field of ['floor', 'textLr', 'weightDecay', 'mix', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+  for (const field of ['floor', 'textLr', 'weightDecay', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
 }

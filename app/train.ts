@@ -1,0 +1,159 @@
+// `vl-jepa train --preset nano`: pretraining on set E4, resumable, with a log and a report.
+import { TRAIN_ARTISTS, loadE4 } from '../data/e4.ts';
+import type { Artist } from '../data/e4.ts';
+import { openDevice } from '../engine/device.ts';
+import type { Device } from '../engine/device.ts';
+import { scope } from '../engine/memory.ts';
+import { loadTokenizerJson } from '../data/tokenizer.ts';
+import { VLJEPA } from '../model/vl_jepa.ts';
+import { evaluateRetrieval } from '../tasks/retrieve.ts';
+import type { Recall } from '../tasks/metrics.ts';
+import { Trainer } from '../train/loop.ts';
+import type { StepReport } from '../train/loop.ts';
+import { PictureBatches, pictureTable } from '../train/pictures.ts';
+import type { PictureTable } from '../train/pictures.ts';
+import { NANO } from '../train/presets.ts';
+import type { Recipe } from '../train/recipe.ts';
+import { loadArtistSet, modelPixels, smallPictures } from './e4_set.ts';
+import type { ArtistSet } from './e4_set.ts';
+import { CliError } from './errors.ts';
+import { progressBar } from './progress.ts';
+import { openRunLog } from './run_log.ts';
+import { writeTrainReport } from './train_report.ts';
+
+export interface TrainOptions {
+  preset: string;
+  out: string;
+  /** Training artist that is left out and evaluated; undefined: train on all, evaluate nothing on the way. */
+  leaveOut?: string;
+  steps?: number;
+  batch?: number;
+  lr?: number;
+  seed?: number;
+  textLr?: number;
+  shuffleTexts?: boolean;
+  evalEvery: number;
+  saveEvery: number;
+  fresh?: boolean;
+  device?: Device;
+  quiet?: boolean;
+}
+
+export interface TrainResult {
+  out: string;
+  adapter: string;
+  steps: number;
+  loss: number;
+  seconds: number;
+  leftOut?: { artist: string; pictureToText: Recall; textToPicture: Recall };
+}
+
+/** The preset with the command line's changes. */
+export function recipeOf(options: TrainOptions): Recipe {
+  if (options.preset !== 'nano') throw new CliError(`train: preset is ${options.preset}, expected nano`);
+  const { steps, batch, lr, seed, textLr } = options;
+  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, textLr }).filter(([, v]) => v !== undefined));
+  const recipe = { ...NANO, ...changes, shuffleTexts: options.shuffleTexts ?? false };
+  return { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
+}
+
+async function trainingTable(device: Device, artists: readonly Artist[], names: readonly string[], crop: number, e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
+  const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
+  for (const artist of artists) {
+    const set = await loadArtistSet(e4, artist);
+    sets.push({ concepts: set.concepts, pixels: await smallPictures(device, set, crop) });
+  }
+  return pictureTable(names, sets, crop);
+}
+
+/** R@1 and friends of one artist's pictures against all names. */
+export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: readonly string[]): Promise<{ pictureToText: Recall; textToPicture: Recall; ranks: Uint32Array; scores: Float32Array }> {
+  const { cropSize } = model.config.vision;
+  const { predictions, texts } = scope(() => ({
+    predictions: model.predict(modelPixels(model, set), undefined, { batchSize: 256 }),
+    texts: model.encodeText([...names], { batchSize: 256 }),
+  }));
+  const report = await evaluateRetrieval(model, predictions, texts, set.concepts);
+  predictions.dispose();
+  texts.dispose();
+  return report;
+}
+
+/** Trains; returns when the last step is saved, or after an interrupt. */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const recipe = recipeOf(options);
+  const leaveOut = options.leaveOut as Artist | undefined;
+  if (leaveOut && !TRAIN_ARTISTS.includes(leaveOut)) throw new CliError(`train: --leave-out is ${leaveOut}, expected one of ${TRAIN_ARTISTS.join(', ')}`);
+  const say = (text: string): void => { if (!options.quiet) console.error(text); };
+  const device = options.device ?? (await openDevice());
+  say(`adapter: ${device.adapter.notice}`);
+  const e4 = await loadE4();
+  const names = e4.concepts.map(c => c.name);
+  const model = VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
+  const crop = model.config.vision.cropSize;
+  const artists = TRAIN_ARTISTS.filter(a => a !== leaveOut);
+  const table = await trainingTable(device, artists, names, crop, e4);
+  say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
+  const batches = new PictureBatches(table, recipe, crop);
+  const trainer = new Trainer(model, recipe, batches);
+  const resumed = !options.fresh && (await trainer.resume(options.out, text => say(`warning: ${text}`)));
+  if (resumed) say(`resumed at step ${trainer.step} of ${recipe.steps}`);
+  const held = leaveOut ? await loadArtistSet(e4, leaveOut) : undefined;
+  const result = await run(trainer, options, held, names);
+  await trainer.withAverage(() => model.save(options.out));
+  await writeTrainReport(options.out, recipe, device.adapter.notice);
+  trainer.dispose();
+  const { leftOut: recalls, ...rest } = result;
+  return { out: options.out, adapter: device.adapter.notice, ...rest, ...(held && recalls ? { leftOut: { artist: held.artist, ...recalls } } : {}) };
+}
+
+interface RunResult {
+  steps: number;
+  loss: number;
+  seconds: number;
+  leftOut?: { pictureToText: Recall; textToPicture: Recall };
+}
+
+async function run(trainer: Trainer, options: TrainOptions, held: ArtistSet | undefined, names: readonly string[]): Promise<RunResult> {
+  const { recipe } = trainer;
+  const log = await openRunLog(options.out, trainer.step);
+  const bar = progressBar(recipe.steps, trainer.step, options.quiet);
+  const began = performance.now();
+  let last: StepReport | undefined;
+  let leftOut: RunResult['leftOut'];
+  let stop = false;
+  const interrupt = (): void => { stop = true; };
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  try {
+    while (trainer.step < recipe.steps && !stop) {
+      last = await trainer.advance();
+      const done = trainer.step === recipe.steps;
+      if (held && (trainer.step % options.evalEvery === 0 || done)) {
+        const { pictureToText, textToPicture } = await trainer.withAverage(() => evaluateArtist(trainer.model, held, names));
+        leftOut = { pictureToText, textToPicture };
+      }
+      await log.write({ ...last, samplesPerSecond: recipe.batch / (last.timeMs / 1000), ...(leftOut ? { r1: leftOut.pictureToText.r1, r5: leftOut.pictureToText.r5, r10: leftOut.pictureToText.r10 } : {}) });
+      bar.update(trainer.step, last, recipe.batch, leftOut?.pictureToText.r1);
+      if (trainer.step % options.saveEvery === 0 || done) await saveOrSay(trainer, options.out);
+    }
+    if (stop) await saveOrSay(trainer, options.out);
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+    bar.stop();
+    await log.close();
+  }
+  if (stop && trainer.step < recipe.steps) throw new CliError(`train: interrupted at step ${trainer.step} of ${recipe.steps}; the state is saved in ${options.out}, the same command goes on from there`);
+  return { steps: trainer.step, loss: last?.loss ?? NaN, seconds: (performance.now() - began) / 1000, ...(leftOut ? { leftOut } : {}) };
+}
+
+/** A full disk must not end a run: the older state is whole, training goes on, the next save is tried again. The last save must succeed. */
+async function saveOrSay(trainer: Trainer, out: string): Promise<void> {
+  try {
+    await trainer.save(out);
+  } catch (error) {
+    if (trainer.step >= trainer.recipe.steps) throw error;
+    console.error(`warning: step ${trainer.step} was not saved: ${(error as Error).message}; the state before it is unharmed, training goes on`);
+  }
+}

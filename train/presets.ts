@@ -1,0 +1,28 @@
+// The nano preset: the whole VL-JEPA, small. A small model is a small config; the networks are those of the full-size checkpoints.
+import type { Recipe } from './recipe.ts';
+
+const VISION = {
+  model_type: 'vjepa2', hidden_size: 192, num_attention_heads: 6, num_hidden_layers: 3, patch_size: 32, crop_size: 32, image_size: 32, frames_per_clip: 2, tubelet_size: 2,
+  mlp_ratio: 3, in_chans: 3, qkv_bias: true, layer_norm_eps: 1e-6, hidden_act: 'gelu', attention_probs_dropout_prob: 0, drop_path_rate: 0, initializer_range: 0.02,
+};
+
+const PREDICTOR = {
+  model_type: 'llama', hidden_size: 192, intermediate_size: 384, num_hidden_layers: 1, num_attention_heads: 6, num_key_value_heads: 2, head_dim: 32, vocab_size: 2048,
+  rms_norm_eps: 1e-5, hidden_act: 'silu', attention_bias: false, mlp_bias: false, max_position_embeddings: 512, tie_word_embeddings: true, rope_theta: 10000, rope_scaling: null,
+};
+
+const TEXT = {
+  model_type: 'gemma3_text', hidden_size: 128, intermediate_size: 256, num_hidden_layers: 1, num_attention_heads: 4, num_key_value_heads: 1, head_dim: 32, vocab_size: 2048,
+  rms_norm_eps: 1e-6, hidden_activation: 'gelu_pytorch_tanh', query_pre_attn_scalar: 32, sliding_window: 512, layer_types: ['full_attention'], max_position_embeddings: 512,
+  attention_bias: false, attn_logit_softcapping: null, final_logit_softcapping: null, use_bidirectional_attention: true, rope_theta: 1e6, rope_local_base_freq: 10000,
+  pad_token_id: 0, eos_token_id: 1, bos_token_id: 2,
+};
+
+/** Small enough to train on a CPU in hours, with the parts of the paper: V-JEPA 2 encoder, bidirectional Llama predictor, Gemma 3 text encoder, InfoNCE. */
+export const NANO: Recipe = {
+  name: 'nano',
+  model: { model_type: 'vl_jepa', embedding_dim: 128, pool: 'all', resize: 'stretch', vision_config: VISION, predictor_config: PREDICTOR, text_config: TEXT },
+  init: { linear: { fanIn: 1 }, patch: { fanIn: 1 }, embedding: { std: 0.09 } },
+  seed: 1, steps: 8000, batch: 256, lr: 1.5e-3, floor: 0.02, warmup: 400, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, textLr: 1, average: 0.998,
+  augment: {}, templates: [0], shuffleTexts: false,
+};
