@@ -15,11 +15,13 @@ interface Tile {
   /** Rows and columns of y per workgroup. */
   readonly rows: number;
   readonly cols: number;
+  /** Rows per invocation, or per subgroup where one shares a tile. */
+  readonly tileRows: number;
 }
 
-const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32 };
-const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 16 };
-const SINGLE: Tile = { kernel: matmul_single, rows: 32, cols: 64 };
+const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32, tileRows: 32 };
+const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 16, tileRows: 16 };
+const SINGLE: Tile = { kernel: matmul_single, rows: 32, cols: 64, tileRows: 4 };
 
 /** Sums longer than this are cut, so that rounding errors stay below NMSE 1e-11. */
 const LONGEST_SUM = 4096;
@@ -82,7 +84,7 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const y = Tensor.empty(device, shape);
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
-    const { kernel, rows, cols } = tileFor(device);
+    const { kernel, rows, cols, tileRows } = tileFor(device);
     const tiles_m = Math.ceil(m / rows);
     const tiles_n = Math.ceil(n / cols);
     const { splits, chunk } = k === 0 ? { splits: 1, chunk: 4 } : splitsFor(tiles_m * tiles_n * batch, k);
@@ -90,7 +92,7 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
     const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 } : after;
     const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ...here };
-    const params = { m, n, k, a_stride: product.sharedA ? 0 : m * k, b_stride: product.sharedB ? 0 : k * n, batch, tiles_m, tiles_n, splits, chunk };
+    const params = { m, n, k, a_stride: product.sharedA ? 0 : m * k, b_stride: product.sharedB ? 0 : k * n, batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
     const groups = tiles_m * tiles_n * splits * batch;
     const unused = Tensor.empty(device, [4]); // bindings are never optional
     const bound = splits > 1 ? b : bias ?? b;

@@ -16,6 +16,7 @@ struct Params {
   batch: u32,
   tiles_m: u32, tiles_n: u32,
   splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
+  tile_rows: u32,               // rows of one invocation's or one subgroup's tile, as below
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a4: array<vec4f>; // [batch or 1, M, K], transposed [.., K, M]
@@ -123,7 +124,7 @@ fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
-  if (row >= params.m || col >= params.n) { return; }
+  if (col >= params.n) { return; }
   let at = (base + row * params.n + col) / 4u;
   var v = sum;
   if (HAS_BIAS) { v += bias4[col / 4u]; }
@@ -132,7 +133,6 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
 }
 
 fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
-  if (row >= params.m) { return; }
   var v = sum;
   if (HAS_BIAS) {
     let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
@@ -191,7 +191,9 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   var tile = array<vec4f, 16>(
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
   );
-  for (var r = 0u; r < 16u; r++) {
+  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  let inside = min(params.tile_rows, params.m - min(row, params.m));
+  for (var r = 0u; r < inside; r++) {
     store(y_base, row + r, col, tile[r]);
   }
 }
@@ -241,7 +243,9 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   var tile = array<vec4f, 16>(
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
   );
-  for (var r = 0u; r < 16u; r++) {
+  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  let inside = min(params.tile_rows, params.m - min(row, params.m));
+  for (var r = 0u; r < inside; r++) {
     store_ragged(y_base, row + r, col, tile[r]);
   }
 }

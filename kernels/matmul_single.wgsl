@@ -15,6 +15,7 @@ struct Params {
   batch: u32,
   tiles_m: u32, tiles_n: u32,
   splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
+  tile_rows: u32,               // rows of one invocation's or one subgroup's tile, as below
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a4: array<vec4f>; // [batch or 1, M, K], transposed [.., K, M]
@@ -122,7 +123,7 @@ fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
-  if (row >= params.m || col >= params.n) { return; }
+  if (col >= params.n) { return; }
   let at = (base + row * params.n + col) / 4u;
   var v = sum;
   if (HAS_BIAS) { v += bias4[col / 4u]; }
@@ -131,7 +132,6 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
 }
 
 fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
-  if (row >= params.m) { return; }
   var v = sum;
   if (HAS_BIAS) {
     let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
@@ -179,7 +179,9 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   var tile = array<vec4f, 8>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
   );
-  for (var r = 0u; r < 4u; r++) {
+  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  let inside = min(params.tile_rows, params.m - min(row, params.m));
+  for (var r = 0u; r < inside; r++) {
     store(y_base, row + r, col, tile[2u * r + 0u]);
     store(y_base, row + r, col + 4u, tile[2u * r + 1u]);
   }
@@ -219,7 +221,9 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   var tile = array<vec4f, 8>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
   );
-  for (var r = 0u; r < 4u; r++) {
+  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  let inside = min(params.tile_rows, params.m - min(row, params.m));
+  for (var r = 0u; r < inside; r++) {
     store_ragged(y_base, row + r, col, tile[2u * r + 0u]);
     store_ragged(y_base, row + r, col + 4u, tile[2u * r + 1u]);
   }
