@@ -1,0 +1,102 @@
+/** The joint checkpoint: its tensors, which of them are trained, and how it is written (one folder in the hub's layout). */
+import type { Tensor } from '../engine/tensor.ts';
+import { fromF32 } from '../weights/dtype.ts';
+import { safetensorsBytes, writeFileAtomic, writeSafetensors } from '../weights/writer.ts';
+import type { VLJEPAConfig } from './config.ts';
+import type { TensorSpec } from './params.ts';
+import { predictorTensors } from './predictor.ts';
+import { denseTensors } from './sentence_folder.ts';
+import { densePair, textTensors } from './text_encoder.ts';
+import { visionTensors } from './vision_encoder.ts';
+
+/**
+ * All tensors of the joint model: the networks' own names under `vision.`, `predictor.`, `text.`, the joins and the temperature (spec sections 1.3-1.5).
+ *
+ * @param config sizes
+ */
+export function jointTensors(config: VLJEPAConfig): TensorSpec[] {
+  const { vision, predictor, text, embeddingDim } = config;
+  const under = (prefix: string, specs: TensorSpec[]) => specs.map((spec) => ({ ...spec, name: prefix + spec.name }));
+  const head = (name: string, out: number, inner: number): TensorSpec[] => [
+    { name: `${name}.weight`, shape: [out, inner], kind: 'linear' },
+    { name: `${name}.bias`, shape: [out], kind: 'bias' },
+  ];
+  return [
+    ...under('vision.', visionTensors(vision)),
+    ...under('predictor.', predictorTensors(predictor, { layers: config.predictorLayers })),
+    ...under('text.', [...textTensors(text), ...denseTensors(densePair(text, config.dense))]),
+    ...head('visual_projection', predictor.hiddenSize, vision.hiddenSize),
+    ...head('predictor_head', embeddingDim, predictor.hiddenSize),
+    ...head('text_head', embeddingDim, text.hiddenSize),
+    { name: 'log_scale', shape: [1], kind: 'log_scale' },
+  ];
+}
+
+/** Which parts learn. Token tables are parts of their own: the paper's 490M trainable predictor parameters leave the table out. */
+export interface TrainParts {
+  readonly vision: boolean;
+  readonly predictor: boolean;
+  readonly predictorTokens: boolean;
+  readonly text: boolean;
+  readonly textTokens: boolean;
+  readonly heads: boolean;
+  readonly logScale: boolean;
+}
+
+const parts = (on: boolean): TrainParts => ({ vision: on, predictor: on, predictorTokens: on, text: on, textTokens: on, heads: on, logScale: on });
+export const TRAIN_NONE: TrainParts = Object.freeze(parts(false));
+export const TRAIN_ALL: TrainParts = Object.freeze(parts(true));
+/** The paper's choice for pretrained parts: visual encoder and Llama token table frozen (spec section 1.15). */
+export const TRAIN_PAPER: TrainParts = Object.freeze({ ...parts(true), vision: false, predictorTokens: false });
+
+/**
+ * @param name full name of a tensor of the joint checkpoint
+ * @returns the part it belongs to
+ */
+export function partOf(name: string): keyof TrainParts {
+  if (name.startsWith('vision.')) return 'vision';
+  if (name === 'predictor.model.embed_tokens.weight') return 'predictorTokens';
+  if (name.startsWith('predictor.')) return 'predictor';
+  if (name === 'text.embed_tokens.weight') return 'textTokens';
+  if (name.startsWith('text.')) return 'text';
+  return name === 'log_scale' ? 'logScale' : 'heads';
+}
+
+/** What is written beside the tensors. */
+export interface CheckpointFiles {
+  readonly config: object;
+  readonly tokenizer?: object | undefined;
+  readonly queryTokenizer?: object | undefined;
+}
+
+export type StoredDtype = 'F32' | 'BF16' | 'F16';
+
+/**
+ * Writes config.json, model.safetensors and, where known, tokenizer.json and query_tokenizer.json. Each file is replaced as a whole. Node only.
+ *
+ * @param folder made when it is missing
+ * @param tensors by full name
+ * @param files config and tokenizers
+ * @param dtype how values are stored; BF16 and F16 round
+ * @throws WeightError
+ */
+export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Tensor>, files: CheckpointFiles, dtype: StoredDtype = 'F32'): Promise<void> {
+  const { mkdir } = await import('node:fs/promises');
+  await mkdir(folder, { recursive: true });
+  const entries = [...tensors].map(([name, tensor]) => ({ name, dtype, shape: tensor.shape, bytes: async () => fromF32(await tensor.read(), dtype) }));
+  await writeSafetensors(`${folder}/model.safetensors`, entries, { format: 'pt' });
+  const texts: [string, object | undefined][] = [['config.json', files.config], ['tokenizer.json', files.tokenizer], ['query_tokenizer.json', files.queryTokenizer]];
+  for (const [name, json] of texts) if (json) await writeFileAtomic(`${folder}/${name}`, `${JSON.stringify(json, null, 2)}\n`);
+}
+
+/**
+ * The bytes of model.safetensors, for a download in a page.
+ *
+ * @param tensors by full name
+ * @param dtype how values are stored
+ */
+export async function jointBytes(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype = 'F32'): Promise<Uint8Array> {
+  const entries = [];
+  for (const [name, tensor] of tensors) entries.push({ name, dtype, shape: tensor.shape, bytes: fromF32(await tensor.read(), dtype) });
+  return safetensorsBytes(entries, { format: 'pt' });
+}

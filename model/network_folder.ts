@@ -1,0 +1,73 @@
+/** Opening one network's folder: its config.json and its tensors, alone or as a part of a joint checkpoint. */
+import { WeightError } from '../weights/error.ts';
+import { folderSource } from '../weights/folder.ts';
+import type { FolderInput, FolderSource } from '../weights/folder.ts';
+import { openCheckpoint } from '../weights/safetensors.ts';
+import type { Safetensors } from '../weights/safetensors.ts';
+import { vlJepaConfig } from './config.ts';
+import type { VLJEPAConfig } from './config.ts';
+import { ConfigError, isObject } from './config_reader.ts';
+import type { LoadOptions } from './params.ts';
+
+/** The three networks, by their prefix in a joint checkpoint. */
+export type NetworkPart = 'vision' | 'predictor' | 'text';
+
+/** What callers may say about loading. */
+export type NetworkOptions = Pick<LoadOptions, 'progress' | 'signal'>;
+
+/** An open folder. Close `checkpoint` after use. */
+export interface NetworkFolder {
+  readonly folder: FolderSource;
+  /** The network's own config object. */
+  readonly json: unknown;
+  /** How errors call that object. */
+  readonly where: string;
+  readonly checkpoint: Safetensors;
+  readonly load: Pick<LoadOptions, 'prefix' | 'where'>;
+  /** The joint model's settings, when the folder holds one. */
+  readonly joint: VLJEPAConfig | undefined;
+  /** The predictor layers that a joint model uses. */
+  readonly layers: readonly [number, number] | undefined;
+}
+
+/**
+ * Reads and parses one JSON file of a folder.
+ *
+ * @param folder where
+ * @param name file name
+ * @returns the value, or undefined when there is no such file
+ * @throws ConfigError when it is not JSON
+ */
+export async function readJson(folder: FolderSource, name: string): Promise<unknown> {
+  const text = await folder.readText(name);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new ConfigError(`${folder.name}/${name}: the text is not JSON, expected an object (${(error as Error).message})`);
+  }
+}
+
+/**
+ * Opens a folder that holds `part`, alone (its own model_type) or inside a joint checkpoint (model_type vl_jepa, tensors under `part.`).
+ *
+ * @param input path, URL or files
+ * @param part which network
+ * @throws WeightError when config.json or the tensors are missing, ConfigError when config.json is wrong
+ */
+export async function openNetwork(input: FolderInput, part: NetworkPart, options: NetworkOptions = {}): Promise<NetworkFolder> {
+  const folder = folderSource(input, options.signal ? { signal: options.signal } : {});
+  const json = await readJson(folder, 'config.json');
+  if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network (config.json and model.safetensors)`);
+  const where = `${folder.name}/config.json`;
+  const joint = isObject(json) && json.model_type === 'vl_jepa' ? vlJepaConfig(json, where) : undefined;
+  const checkpoint = await openCheckpoint(folder);
+  if (!joint) return { folder, json, where, checkpoint, load: { where: folder.name }, joint, layers: undefined };
+  return {
+    folder, checkpoint, joint,
+    json: joint.json[`${part}_config`],
+    where: `${where}: ${part}_config`,
+    load: { where: folder.name, prefix: `${part}.` },
+    layers: part === 'predictor' ? joint.predictorLayers : undefined,
+  };
+}

@@ -1,0 +1,228 @@
+/** The weights of one network: checkpoint name + expected shape -> tensor. Every stored name is used or skipped by name; nothing is guessed. */
+import type { Device } from '../engine/device.ts';
+import { keep } from '../engine/memory.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { WeightError } from '../weights/error.ts';
+import type { Safetensors } from '../weights/safetensors.ts';
+import { initialValues } from './init.ts';
+import type { InitTable } from './init.ts';
+
+/** What a weight is, for its initial values and for the optimiser. */
+export type TensorKind = 'linear' | 'embedding' | 'patch' | 'norm' | 'norm_offset' | 'bias' | 'log_scale';
+
+/** One tensor that a network needs, under its name in the checkpoint. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly kind: TensorKind;
+}
+
+/** How far loading is. `loaded` and `total` are bytes as stored. */
+export interface Progress {
+  readonly status: 'progress' | 'done';
+  readonly file: string;
+  readonly loaded: number;
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  /** Stored names (without the wrapper prefixes) that may be there and are not read. */
+  readonly skip?: readonly RegExp[];
+  /** Only stored names that start with this belong to the network; it is cut off. */
+  readonly prefix?: string;
+  /** How errors call the checkpoint. */
+  readonly where?: string;
+  readonly progress?: ((event: Progress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Named tensors of a network, or the part of them under a prefix. */
+export class Params {
+  private readonly map: ReadonlyMap<string, Tensor>;
+  private readonly prefix: string;
+
+  /**
+   * @param map tensors by full name
+   * @param prefix what `get` puts before a name
+   */
+  constructor(map: ReadonlyMap<string, Tensor>, prefix = '') {
+    this.map = map;
+    this.prefix = prefix;
+  }
+
+  /**
+   * @param name checkpoint name after the prefix
+   * @returns the tensor
+   * @throws WeightError when there is none
+   */
+  get(name: string): Tensor {
+    const tensor = this.map.get(this.prefix + name);
+    if (!tensor) throw missing('model', this.prefix + name, [...this.map.keys()]);
+    return tensor;
+  }
+
+  /** @returns whether the tensor exists. */
+  has(name: string): boolean {
+    return this.map.has(this.prefix + name);
+  }
+
+  /** @returns the part of the names that starts with `prefix`. */
+  at(prefix: string): Params {
+    return new Params(this.map, this.prefix + prefix);
+  }
+
+  /** @returns name (after the prefix) and tensor, in the order of the network's table. */
+  entries(): [string, Tensor][] {
+    return [...this.map].filter(([name]) => name.startsWith(this.prefix)).map(([name, tensor]) => [name.slice(this.prefix.length), tensor]);
+  }
+
+  /** @returns the names after the prefix. */
+  names(): string[] {
+    return this.entries().map(([name]) => name);
+  }
+
+  /** @returns the tensors under the prefix that want gradients. */
+  trainable(): Tensor[] {
+    return this.entries().map(([, tensor]) => tensor).filter((tensor) => tensor.needsGrad);
+  }
+}
+
+const WRAPPERS = /^(model|vjepa2|encoder|text_model|language_model)\./;
+
+/** Name without the prefixes that wrapper classes add: `vjepa2.encoder.layer.0.x` and `layer.0.x` are the same tensor. */
+function bareName(name: string): string {
+  let bare = name;
+  while (WRAPPERS.test(bare)) bare = bare.replace(WRAPPERS, '');
+  return bare;
+}
+
+/**
+ * Reads a network's tensors, converts them exactly to f32 and uploads them.
+ *
+ * @param device where the tensors go
+ * @param checkpoint an open safetensors file or sharded folder
+ * @param specs the network's table
+ * @returns the tensors under the names of the table
+ * @throws WeightError naming tensors that are missing (with the nearest stored name), have another shape, or are not used
+ */
+export async function loadParams(device: Device, checkpoint: Safetensors, specs: readonly TensorSpec[], options: LoadOptions = {}): Promise<Params> {
+  const { where = 'checkpoint', signal, progress } = options;
+  const { found: stored, problems } = matchTensors(checkpoint, specs, options);
+  if (problems[0]) throw problems[0];
+  const bytes = (name: string): number => checkpoint.info(name).end - checkpoint.info(name).begin;
+  const total = [...stored.values()].reduce((sum, name) => sum + bytes(name), 0);
+  const map = new Map<string, Tensor>();
+  let loaded = 0;
+  try {
+    for (const spec of specs) {
+      signal?.throwIfAborted();
+      const name = stored.get(spec.name)!;
+      map.set(spec.name, keep(Tensor.from(device, await checkpoint.readF32(name), spec.shape)));
+      loaded += bytes(name);
+      progress?.({ status: 'progress', file: where, loaded, total });
+    }
+  } catch (error) {
+    for (const tensor of map.values()) tensor.dispose(); // half a network is of no use, and nobody else knows these
+    throw error;
+  }
+  progress?.({ status: 'done', file: where, loaded, total });
+  return new Params(map);
+}
+
+/** How a checkpoint's names meet a network's table. */
+export interface Match {
+  /** The table's name -> the stored name. */
+  readonly found: ReadonlyMap<string, string>;
+  /** Stored names that are left out on purpose. */
+  readonly skipped: readonly string[];
+  /** Missing, misshapen, doubled and unused tensors, in this order of the table. */
+  readonly problems: readonly WeightError[];
+}
+
+/**
+ * Compares names and shapes without reading values.
+ *
+ * @param checkpoint an open safetensors file or sharded folder
+ * @param specs the network's table
+ * @param options prefix, skip, where
+ */
+export function matchTensors(checkpoint: Safetensors, specs: readonly TensorSpec[], options: LoadOptions = {}): Match {
+  const { where = 'checkpoint', prefix = '', skip = [] } = options;
+  const problems: WeightError[] = [];
+  const byBare = new Map<string, string>();
+  for (const name of checkpoint.names()) {
+    if (!name.startsWith(prefix)) continue;
+    const bare = bareName(name.slice(prefix.length));
+    const twin = byBare.get(bare);
+    if (twin === undefined) byBare.set(bare, name);
+    else problems.push(new WeightError('index-tensor-extra', `${where}: ${name} and ${twin} are the same tensor, expected one of them`));
+  }
+  const found = new Map<string, string>();
+  for (const spec of specs) {
+    const name = byBare.get(bareName(spec.name));
+    if (name === undefined) {
+      problems.push(missing(where, prefix + spec.name, [...byBare.values()]));
+      continue;
+    }
+    found.set(spec.name, name);
+    const { shape } = checkpoint.info(name);
+    if (shape.length !== spec.shape.length || shape.some((size, i) => size !== spec.shape[i])) {
+      problems.push(new WeightError('target-size', `${where}: ${name} has shape [${shape.join(', ')}], expected [${spec.shape.join(', ')}] (from the config)`));
+    }
+  }
+  const used = new Set(found.values());
+  const left = [...byBare].filter(([, name]) => !used.has(name));
+  const skipped = left.filter(([bare]) => skip.some((pattern) => pattern.test(bare))).map(([, name]) => name);
+  const unused = left.map(([, name]) => name).filter((name) => !skipped.includes(name));
+  if (unused.length > 0) {
+    const shown = unused.slice(0, 5).join(', ') + (unused.length > 5 ? `, and ${unused.length - 5} more` : '');
+    problems.push(new WeightError('index-tensor-extra', `${where}: ${unused.length} tensor(s) are not used by this network, expected none: ${shown} (a config of another network?)`));
+  }
+  return { found, skipped, problems };
+}
+
+function missing(where: string, name: string, stored: readonly string[]): WeightError {
+  const nearest = nearestName(name, stored);
+  return new WeightError('tensor-missing', `${where}: ${name} is missing${nearest === undefined ? ', and nothing is stored' : `, the nearest name is ${nearest}`}`);
+}
+
+/** @returns the stored name with the smallest edit distance. */
+function nearestName(name: string, stored: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Infinity;
+  for (const candidate of stored) {
+    const distance = editDistance(name, candidate, bestDistance);
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+/** Levenshtein distance; gives up above `limit`. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return Infinity;
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/**
+ * Makes a network's tensors without a checkpoint. A tensor's values depend on the seed and its name alone.
+ *
+ * @param device where the tensors go
+ * @param specs the network's table
+ * @param seed any integer
+ * @param table what each kind starts from; see {@link InitTable}
+ * @param prefix put before the name when the values are drawn, so that equal names in two networks differ
+ * @returns the tensors under the names of the table
+ */
+export function initParams(device: Device, specs: readonly TensorSpec[], seed: number, table: Partial<InitTable> = {}, prefix = ''): Params {
+  const map = new Map<string, Tensor>();
+  for (const spec of specs) map.set(spec.name, keep(Tensor.from(device, initialValues(spec, seed, table, prefix), spec.shape)));
+  return new Params(map);
+}

@@ -1,0 +1,132 @@
+/** A sentence-transformers folder: which modules follow the text network (spec sections 4.2 and 4.4). */
+import { openSafetensors } from '../weights/safetensors.ts';
+import type { FolderSource } from '../weights/folder.ts';
+import { ConfigError, ConfigReader } from './config_reader.ts';
+import { readJson } from './network_folder.ts';
+import { loadParams } from './params.ts';
+import type { LoadOptions, Params, TensorSpec } from './params.ts';
+import type { Device } from '../engine/device.ts';
+import { WeightError } from '../weights/error.ts';
+
+/** One linear layer after the mean, without activation. */
+export interface DenseLayer {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+}
+
+/** The modules after the network. */
+export interface SentenceModules {
+  readonly dense: readonly (DenseLayer & { readonly path: string })[];
+  readonly normalize: boolean;
+}
+
+/** A folder without modules.json: mean over real tokens, unit length. */
+export const PLAIN_SENTENCE: SentenceModules = Object.freeze({ dense: Object.freeze([]), normalize: true });
+
+/**
+ * Reads modules.json and the modules' config files. Type names differ between versions of the library, so the last part decides.
+ *
+ * @param folder the folder
+ * @param hiddenSize width of the network's output
+ * @returns the modules, or {@link PLAIN_SENTENCE} when there is no modules.json
+ * @throws ConfigError for another pooling than the mean, an activation, or an unknown module
+ */
+export async function readSentenceModules(folder: FolderSource, hiddenSize: number): Promise<SentenceModules> {
+  const list = await readJson(folder, 'modules.json');
+  if (list === undefined) return PLAIN_SENTENCE;
+  const where = `${folder.name}/modules.json`;
+  if (!Array.isArray(list)) throw new ConfigError(`${where}: the content is no list, expected the list of modules`);
+  const dense: (DenseLayer & { path: string })[] = [];
+  let normalize = false;
+  let pooled = false;
+  let width = hiddenSize;
+  for (const [index, entry] of list.entries()) {
+    const module = new ConfigReader(entry, `${where}: module ${index}`);
+    const path = module.text('path', 'a folder name');
+    const kind = module.text('type', 'a class name').split('.').at(-1);
+    if (normalize) module.fail('type', 'nothing after Normalize');
+    if (kind === 'Transformer' && index === 0 && path === '') continue;
+    if (kind === 'Pooling' && !pooled) {
+      await checkMeanPooling(folder, path, width);
+      pooled = true;
+    } else if (kind === 'Dense' && pooled) {
+      const layer = await readDense(folder, path, width);
+      dense.push(layer);
+      width = layer.outFeatures;
+    } else if (kind === 'Normalize' && pooled) normalize = true;
+    else module.fail('type', 'Transformer (path ""), Pooling, then Dense or Normalize', 'in this order');
+  }
+  if (!pooled) throw new ConfigError(`${where}: no module is a Pooling, expected one after the Transformer`);
+  return Object.freeze({ dense: Object.freeze(dense), normalize });
+}
+
+async function moduleConfig(folder: FolderSource, path: string): Promise<ConfigReader> {
+  const name = `${path}/config.json`;
+  const json = await readJson(folder, name);
+  if (json === undefined) throw new ConfigError(`${folder.name}/${name}: the file is missing, expected the settings of the module`);
+  return new ConfigReader(json, `${folder.name}/${name}`);
+}
+
+async function checkMeanPooling(folder: FolderSource, path: string, width: number): Promise<void> {
+  const c = await moduleConfig(folder, path);
+  c.must('word_embedding_dimension', width, 'the width of the network');
+  c.must('include_prompt', true, 'prompt tokens are part of the mean');
+  c.must('pooling_mode', 'mean', 'mean over real tokens');
+  if (!c.has('pooling_mode')) {
+    if (!c.flag('pooling_mode_mean_tokens', false)) c.fail('pooling_mode_mean_tokens', 'true', 'mean over real tokens');
+    for (const key of Object.keys(c.json)) {
+      if (key.startsWith('pooling_mode_') && key !== 'pooling_mode_mean_tokens') c.off(key, 'mean over real tokens alone');
+    }
+  }
+}
+
+async function readDense(folder: FolderSource, path: string, width: number): Promise<DenseLayer & { path: string }> {
+  const c = await moduleConfig(folder, path);
+  const activation = c.json.activation_function;
+  // An absent name means tanh in the library, so it is refused like any other.
+  if (typeof activation !== 'string' || activation.split('.').at(-1) !== 'Identity') c.fail('activation_function', 'Identity');
+  const inFeatures = c.int('in_features');
+  if (inFeatures !== width) c.fail('in_features', `${width}`, 'the width before it');
+  return { path, inFeatures, outFeatures: c.int('out_features'), bias: c.flag('bias', true) };
+}
+
+/**
+ * The tensors of the Dense layers under the names `dense.i.weight` and `dense.i.bias`.
+ *
+ * @param dense the layers
+ */
+export function denseTensors(dense: readonly DenseLayer[]): TensorSpec[] {
+  return dense.flatMap(({ inFeatures, outFeatures, bias }, i): TensorSpec[] => [
+    { name: `dense.${i}.weight`, shape: [outFeatures, inFeatures], kind: 'linear' },
+    ...(bias ? [{ name: `dense.${i}.bias`, shape: [outFeatures], kind: 'bias' } as const] : []),
+  ]);
+}
+
+/**
+ * Reads each Dense layer's own model.safetensors.
+ *
+ * @returns the layers' tensors, named as in {@link denseTensors}
+ * @throws WeightError
+ */
+export async function loadDense(device: Device, folder: FolderSource, modules: SentenceModules, options: LoadOptions): Promise<Params[]> {
+  const loaded: Params[] = [];
+  for (const { path, inFeatures, outFeatures, bias } of modules.dense) {
+    const name = `${path}/model.safetensors`;
+    const source = await folder.open(name);
+    const where = `${folder.name}/${name}`;
+    if (!source) throw new WeightError('checkpoint-missing', `${where}: the file is missing, expected the weights of the Dense layer`);
+    const checkpoint = await openSafetensors(source);
+    const specs: TensorSpec[] = [{ name: 'linear.weight', shape: [outFeatures, inFeatures], kind: 'linear' }];
+    if (bias) specs.push({ name: 'linear.bias', shape: [outFeatures], kind: 'bias' });
+    try {
+      loaded.push(await loadParams(device, checkpoint, specs, { ...options, where }));
+    } catch (error) {
+      for (const params of loaded) for (const [, tensor] of params.entries()) tensor.dispose();
+      throw error;
+    } finally {
+      await checkpoint.close();
+    }
+  }
+  return loaded;
+}

@@ -1,0 +1,170 @@
+/** Token ids on their way to the GPU: ragged lists to padded batches, checked against the vocabulary while they are still on the host. */
+import { ShapeError } from '../engine/check.ts';
+import type { Device } from '../engine/device.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { ConfigError } from './config.ts';
+
+/** Padded token ids on the host, rows of equal length; padding may stand anywhere the mask is 0, the tokenizer puts it at the end. */
+export interface TokenBatch {
+  /** [B*T] */
+  readonly ids: Uint32Array;
+  /** [B*T] 1 = token, 0 = padding. */
+  readonly mask: Uint32Array;
+  /** T, may be 0. */
+  readonly tokens: number;
+  /** B; needed only when T is 0, otherwise ids tell it. */
+  readonly rows?: number;
+}
+
+/** Token ids on the GPU. Without a mask every id is a token. */
+export interface TokenTensors {
+  /** u32 [B,T] */
+  readonly ids: Tensor;
+  /** u32 [B,T] */
+  readonly mask: Tensor | undefined;
+}
+
+/** Query ids on the GPU with the masks over visual and query positions. */
+export interface QueryTensors {
+  /** u32 [B,Tq] */
+  readonly ids: Tensor;
+  /** u32 [B,N+Tq], 1 = visual position or query token; undefined: all are. */
+  readonly mask: Tensor | undefined;
+  /** u32 [B,N+Tq], 1 = averaged position; undefined: all are. */
+  readonly poolMask: Tensor | undefined;
+}
+
+/** What turns text into ids; `Tokenizer` of data/ is one. */
+export interface TextTokenizer {
+  encode(text: string, options?: { maxLength?: number }): number[];
+  readonly vocabSize: number;
+}
+
+/** One text for all pictures, one each ('' and undefined: the default query), or token ids. */
+export type Queries = string | readonly (string | undefined)[] | TokenBatch;
+
+/** @returns whether the value is ids rather than texts. */
+export function isTokenBatch(value: unknown): value is TokenBatch {
+  return typeof value === 'object' && value !== null && 'ids' in value && 'tokens' in value;
+}
+
+/**
+ * The query of each picture.
+ *
+ * @param queries as a caller gives them
+ * @param count number of pictures
+ * @param fallback stands in for a missing one
+ * @returns one text each, or undefined when all are empty
+ * @throws ShapeError when the counts differ
+ */
+export function queryTexts(queries: string | readonly (string | undefined)[] | undefined, count: number, fallback: string | null): string[] | undefined {
+  const list = typeof queries === 'object' ? queries : Array.from({ length: count }, () => queries);
+  if (list.length !== count) throw new ShapeError(`VLJEPA.predict: ${list.length} queries, expected ${count}, one per picture (or one text for all)`);
+  const texts = list.map((query) => query || fallback || '');
+  return texts.every((text) => text === '') ? undefined : texts;
+}
+
+/** @throws ConfigError when a tokenizer can give ids that the token table does not have. */
+export function checkVocabulary(use: string, tokenizer: TextTokenizer | undefined, vocabSize: number): void {
+  if (tokenizer && tokenizer.vocabSize > vocabSize) {
+    throw new ConfigError(`VLJEPA: the ${use} tokenizer has ${tokenizer.vocabSize} entries, expected at most ${vocabSize} (vocab_size of the config)`);
+  }
+}
+
+/** @returns the number of rows of a batch. */
+export function rowsOf(batch: TokenBatch): number {
+  return batch.tokens === 0 ? batch.rows ?? 0 : batch.ids.length / batch.tokens;
+}
+
+/**
+ * Pads lists of ids at the end to the longest of them.
+ *
+ * @param lists ids per row
+ * @param pad the id of padding; masked out, so any valid id gives the same result
+ */
+export function padIds(lists: readonly (readonly number[])[], pad = 0): TokenBatch {
+  const tokens = lists.reduce((most, list) => Math.max(most, list.length), 0);
+  const ids = new Uint32Array(lists.length * tokens).fill(pad);
+  const mask = new Uint32Array(lists.length * tokens);
+  lists.forEach((list, row) => {
+    ids.set(list, row * tokens);
+    mask.fill(1, row * tokens, row * tokens + list.length);
+  });
+  return { ids, mask, tokens, rows: lists.length };
+}
+
+/**
+ * Some rows of a batch, without columns that hold only padding at the end: masked positions change no result and cost time.
+ *
+ * @param batch the whole
+ * @param start first row
+ * @param end one past the last row
+ */
+export function sliceBatch(batch: TokenBatch, start: number, end: number): TokenBatch {
+  const { ids, mask, tokens } = batch;
+  let used = 0;
+  for (let row = start; row < end; row++) {
+    for (let column = tokens - 1; column >= used; column--) if (mask[row * tokens + column] !== 0) used = column + 1;
+  }
+  const rows = end - start;
+  const result = { ids: new Uint32Array(rows * used), mask: new Uint32Array(rows * used), tokens: used, rows };
+  for (let row = 0; row < rows; row++) {
+    const from = (start + row) * tokens;
+    result.ids.set(ids.subarray(from, from + used), row * used);
+    result.mask.set(mask.subarray(from, from + used), row * used);
+  }
+  return result;
+}
+
+/**
+ * Checks sizes and ids.
+ *
+ * @param where the public function, for errors
+ * @param batch ids and mask
+ * @param vocabSize ids are below it
+ * @param maxTokens longest row
+ * @throws ShapeError
+ */
+export function checkBatch(where: string, batch: TokenBatch, vocabSize: number, maxTokens: number): void {
+  const { ids, mask, tokens } = batch;
+  if (ids.length !== mask.length) throw new ShapeError(`${where}: mask has ${mask.length} entries, expected ${ids.length}, one per id`);
+  if (!Number.isInteger(tokens) || tokens < 0 || (tokens === 0 ? ids.length !== 0 : ids.length % tokens !== 0)) {
+    throw new ShapeError(`${where}: tokens is ${tokens}, expected a length of rows that divides the ${ids.length} ids`);
+  }
+  if (tokens > maxTokens) throw new ShapeError(`${where}: a row has ${tokens} tokens, expected at most ${maxTokens}`);
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i]! >= vocabSize) throw new ShapeError(`${where}: ids[${i}] is ${ids[i]}, expected a number below the vocabulary size ${vocabSize}`);
+    if (mask[i]! > 1) throw new ShapeError(`${where}: mask[${i}] is ${mask[i]}, expected 0 or 1`);
+  }
+}
+
+/**
+ * Uploads a checked batch.
+ *
+ * @returns ids u32 [B,T] and mask u32 [B,T], no mask where nothing is padding
+ */
+export function uploadTokens(device: Device, batch: TokenBatch): TokenTensors {
+  const shape = [rowsOf(batch), batch.tokens];
+  const padded = batch.mask.includes(0);
+  return { ids: Tensor.from(device, batch.ids, shape), mask: padded ? Tensor.from(device, batch.mask, shape) : undefined };
+}
+
+/**
+ * Uploads a checked query batch with the masks over the whole sequence: visual positions first, then the query, padding at the end (spec section 1.3).
+ *
+ * @param visualTokens N, positions before the query
+ * @param pool which positions are averaged
+ * @returns ids u32 [B,Tq], masks u32 [B,N+Tq], no mask where it would be 1 everywhere
+ */
+export function uploadQueryTokens(device: Device, batch: TokenBatch, visualTokens: number, pool: 'all' | 'query'): QueryTensors {
+  const rows = rowsOf(batch);
+  const ids = Tensor.from(device, batch.ids, [rows, batch.tokens]);
+  const whole = (visual: 0 | 1): Tensor => {
+    const width = visualTokens + batch.tokens;
+    const mask = new Uint32Array(rows * width).fill(visual);
+    for (let row = 0; row < rows; row++) mask.set(batch.mask.subarray(row * batch.tokens, (row + 1) * batch.tokens), row * width + visualTokens);
+    return Tensor.from(device, mask, [rows, width]);
+  };
+  const mask = batch.mask.includes(0) ? whole(1) : undefined;
+  return { ids, mask, poolMask: pool === 'all' ? mask : whole(0) };
+}
