@@ -1,7 +1,7 @@
 // The device: opened once, shared by all tensors. Errors and loss that WebGPU reports on the side become typed errors of the next call that matters.
 import { findAdapter } from './adapters.ts';
 import type { AdapterChoice } from './adapters.ts';
-import { DeviceError } from './check.ts';
+import { DeviceError, ShapeError, showShape } from './check.ts';
 import { Recorder } from './dispatch.ts';
 import type { Counters } from './dispatch.ts';
 import { GPUBufferUsageBits, Pool } from './memory.ts';
@@ -118,23 +118,26 @@ export class Device {
     return this.recorder.timer.report();
   }
 
-  /** Writes host data into a tensor. @param tensor [any] the target @param data as many elements @returns nothing */
+  /** Writes host data into a tensor, in order with the kernels. @param tensor [any] the target @param data as many elements @returns nothing @throws ShapeError when the count differs, DeviceError after a loss or error */
   upload(tensor: Tensor, data: HostArray): void {
     this.check();
+    if (data.length !== tensor.size) throw new ShapeError(`upload: ${data.length} values were given, expected ${tensor.size} for shape ${showShape(tensor.shape)}`);
     if (tensor.size === 0) return;
     if (this.recorder.pending(tensor.storage)) this.flush();
     this.gpu.queue.writeBuffer(tensor.storage.buffer, tensor.offsetBytes, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
-  /** Fills a tensor with zero bytes, in order with the kernels. @param tensor [any] the target @returns nothing */
+  /** Fills a tensor with zero bytes, in order with the kernels. @param tensor [any] the target @returns nothing @throws DeviceError after a loss or error */
   clear(tensor: Tensor): void {
+    this.check();
     if (tensor.size === 0) return;
     this.recorder.commands().clearBuffer(tensor.storage.buffer, tensor.offsetBytes, tensor.byteLength);
     this.recorder.touch(tensor.storage);
   }
 
-  /** Copies bytes on the GPU, in order with the kernels. @param src [any] source @param dst [any] target of the same byte length @returns nothing @throws DeviceError when lengths differ */
+  /** Copies bytes on the GPU, in order with the kernels. @param src [any] source @param dst [any] target of the same byte length @returns nothing @throws DeviceError when lengths differ, and after a loss or error */
   copy(src: Tensor, dst: Tensor): void {
+    this.check();
     if (src.byteLength !== dst.byteLength) throw new DeviceError(`copy: source has ${src.byteLength} bytes, expected ${dst.byteLength}, those of the target`, 'validation');
     if (src.size === 0) return;
     this.recorder.commands().copyBufferToBuffer(src.storage.buffer, src.offsetBytes, dst.storage.buffer, dst.offsetBytes, src.byteLength);
@@ -147,9 +150,10 @@ export class Device {
     this.check();
     const bytes = tensor.byteLength;
     if (bytes === 0) return new ArrayBuffer(0);
+    const { buffer } = tensor.storage;
     const at = this.staging.findIndex(s => s.bytes >= bytes && s.bytes <= 4 * Math.max(bytes, 1024));
     const stage = at >= 0 ? this.staging.splice(at, 1)[0]! : this.stage(bytes);
-    this.recorder.commands().copyBufferToBuffer(tensor.storage.buffer, tensor.offsetBytes, stage.buffer, 0, bytes);
+    this.recorder.commands().copyBufferToBuffer(buffer, tensor.offsetBytes, stage.buffer, 0, bytes);
     this.recorder.touch(tensor.storage);
     this.flush();
     try {

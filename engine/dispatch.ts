@@ -38,6 +38,7 @@ interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   readonly kernel: Kernel;
   readonly entry: string;
+  readonly options: DispatchOptions;
   readonly groups: Map<string, GPUBindGroup>;
 }
 
@@ -77,6 +78,11 @@ export class Recorder {
     this.device = device;
     this.arena = device.gpu.createBuffer({ size: SLOT * SLOTS, usage: GPUBufferUsageBits.UNIFORM | GPUBufferUsageBits.COPY_DST, label: 'uniforms' });
     this.timer = new Timer(device.gpu);
+  }
+
+  /** Every pipeline made so far: tests compile them all again one by one. @returns kernel, entry point and options of each */
+  variants(): { kernel: Kernel; entry: string; options: DispatchOptions }[] {
+    return [...this.pipelines.values()].map(({ kernel, entry, options }) => ({ kernel, entry, options }));
   }
 
   /** Whether commands wait that touch this storage. */
@@ -150,8 +156,8 @@ export class Recorder {
     for (const name in kernel.params) {
       const { offset, type } = kernel.params[name]!;
       const value = params[name];
-      if (value === undefined || (type !== 'f32' && !Number.isInteger(value))) {
-        throw new DeviceError(`${nameOf(kernel.name, entry)}: params.${name} is ${value}, expected ${type === 'f32' ? 'a number' : 'a whole number'}`, 'validation');
+      if (value === undefined || !fits(value, type)) {
+        throw new DeviceError(`${nameOf(kernel.name, entry)}: params.${name} is ${value}, expected ${type === 'f32' ? 'a number' : `a whole number that fits ${type}`}`, 'validation');
       }
       if (type === 'f32') this.stagedView.setFloat32(base + offset, value, true);
       else if (type === 'u32') this.stagedView.setUint32(base + offset, value, true);
@@ -217,6 +223,12 @@ export class Recorder {
   }
 }
 
+/** Whether a uniform field can hold a number: DataView would wrap it silently. */
+function fits(value: number, type: 'f32' | 'u32' | 'i32'): boolean {
+  if (type === 'f32') return true;
+  return Number.isInteger(value) && (type === 'u32' ? value >= 0 && value < 2 ** 32 : value >= -(2 ** 31) && value < 2 ** 31);
+}
+
 function same(a: Uint32Array, b: Uint32Array, words: number): boolean {
   for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
   return true;
@@ -250,7 +262,7 @@ export function createPipeline(gpu: GPUDevice, kernel: Kernel, entry: string, op
     label, layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: entry, constants: { ...options.constants } },
   });
-  return { id, pipeline, layout, kernel, entry, groups: new Map() };
+  return { id, pipeline, layout, kernel, entry, options, groups: new Map() };
 }
 
 /**

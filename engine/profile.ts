@@ -35,7 +35,7 @@ export class Timer {
   private queries: GPUQuerySet | undefined;
   private used = 0;
   private labels: string[] = [];
-  private waiting: { labels: string[]; buffer: GPUBuffer }[] = [];
+  private waiting: { labels: string[]; resolved: GPUBuffer; buffer: GPUBuffer }[] = [];
   private readonly totals = new Map<string, KernelTime>();
   readonly watched: { label: string; buffer: GPUBuffer }[] = [];
 
@@ -61,14 +61,14 @@ export class Timer {
     const buffer = this.gpu.createBuffer({ size: bytes, usage: GPUBufferUsageBits.COPY_DST | GPUBufferUsageBits.MAP_READ });
     encoder.resolveQuerySet(this.queries, 0, this.used, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, buffer, 0, bytes);
-    this.waiting.push({ labels: this.labels, buffer });
+    this.waiting.push({ labels: this.labels, resolved, buffer });
     this.labels = [];
     this.used = 0;
   }
 
   /** Waits for the timestamps gathered so far. Rows, most time first; empty without level 2 or the feature. */
   async report(): Promise<KernelTime[]> {
-    for (const { labels, buffer } of this.waiting.splice(0)) {
+    for (const { labels, resolved, buffer } of this.waiting.splice(0)) {
       await buffer.mapAsync(1);
       const ticks = new BigUint64Array(buffer.getMappedRange());
       labels.forEach((name, i) => {
@@ -77,6 +77,7 @@ export class Timer {
         row.timeMs += Number(ticks[2 * i + 1]! - ticks[2 * i]!) / 1e6;
         this.totals.set(name, row);
       });
+      resolved.destroy();
       buffer.destroy();
     }
     const rows = [...this.totals.values()].sort((a, b) => b.timeMs - a.timeMs);

@@ -56,11 +56,12 @@ export function recordJoint(out: Tensor, inputs: readonly (Tensor | undefined)[]
 /**
  * Recomputation: keeps only the inputs of `fn` and runs it again in the backward pass (Chen et al. 2016, arXiv 1604.06174).
  * @param fn a deterministic function of its inputs (and of weights it closes over) @param inputs [any] its tensors @param weights [any] the tensors it closes over that want gradients
- * @returns [any] what `fn` returns
+ * @returns [any] what `fn` returns @throws ShapeError in the backward pass when `fn` uses a tensor that wants a gradient and was not named
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, inputs: Tensor[], weights: readonly Tensor[] = []): Tensor {
-  const out = scope(() => noGrad(() => fn(...inputs)));
   const all = [...inputs, ...weights];
+  const result = scope(() => noGrad(() => fn(...inputs)));
+  const out = all.includes(result) ? result.view(result.shape) : result; // a fresh tensor carries the history
   return recordJoint(out, all, (dy, needs) => {
     const leaves = inputs.map(t => {
       const leaf = t.view(t.shape);
@@ -68,7 +69,10 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, inputs: Tensor[]
       return leaf;
     });
     const again = withGrad(true, () => fn(...leaves));
-    const grads = gradients(again, dy, [...leaves, ...weights]);
+    const known = [...leaves, ...weights];
+    const unnamed = leavesOf(again, new Set(known)).find(t => !known.includes(t));
+    if (unnamed) throw new ShapeError(`checkpoint: the function uses a tensor ${showShape(unnamed.shape)} that wants a gradient and is no input, expected it among the weights`);
+    const grads = gradients(again, dy, known, true);
     return all.map((_, i) => (needs[i] ? grads[i] : undefined));
   });
 }
@@ -80,16 +84,26 @@ export function setAccumulate(add: (a: Tensor, b: Tensor) => Tensor): void {
   sumOf = add;
 }
 
-/** Nodes reachable from `root` through tensors, latest first: a valid order, since inputs are made before outputs. */
-function reachable(root: Tensor): { tensor: Tensor; node: Node }[] {
+/** A scope that ended too early cuts the history, and what lies behind the cut would silently get no gradient. */
+function checkLive(tensor: Tensor): void {
+  if (tensor.released) throw new ShapeError(`backward: tensor ${tensor.id} ${showShape(tensor.shape)} of the history was released, expected it to live until the backward pass (call backward inside the scope that made it)`);
+}
+
+/** Nodes reachable from `root` through tensors, latest first: a valid order, since inputs are made before outputs. The search does not go behind `stops`. */
+function reachable(root: Tensor, stops?: ReadonlySet<Tensor>): { tensor: Tensor; node: Node }[] {
   const found = new Map<Tensor, Node>();
   const stack = [root];
+  checkLive(root);
   while (stack.length) {
     const t = stack.pop()!;
     const node = t.node as Node | undefined;
-    if (!node || found.has(t)) continue;
+    if (!node || found.has(t) || stops?.has(t)) continue;
     found.set(t, node);
-    for (const input of node.inputs) if (input?.needsGrad) stack.push(input);
+    for (const input of node.inputs) {
+      if (!input?.needsGrad) continue;
+      checkLive(input);
+      stack.push(input);
+    }
   }
   return [...found].map(([tensor, node]) => ({ tensor, node })).sort((a, b) => b.node.order - a.node.order);
 }
@@ -109,14 +123,15 @@ function owned(grads: readonly (Tensor | undefined)[], newest: number): (Tensor 
 
 /**
  * Vector-Jacobian product: gradients of sum(seed * root) with respect to `wanted`.
- * @param root [any] an output with a history @param seed [any] gradient of root, same shape @param wanted tensors of its history @returns one gradient each, undefined where there is no path
+ * @param root [any] an output with a history @param seed [any] gradient of root, same shape @param wanted tensors of its history @param stop whether the search ends at `wanted` and leaves their own history alone
+ * @returns one gradient each, undefined where there is no path @throws ShapeError when a tensor of the history was released or a pullback returns another shape
  */
-export function gradients(root: Tensor, seed: Tensor, wanted: readonly Tensor[]): (Tensor | undefined)[] {
+export function gradients(root: Tensor, seed: Tensor, wanted: readonly Tensor[], stop = false): (Tensor | undefined)[] {
   if (!sumOf) throw new ShapeError('backward: no op to sum gradients was set, expected kernels/backward.ts to be imported');
   const add = sumOf;
   const pending = new Map<Tensor, Tensor>([[root, seed.view(seed.shape)]]);
   const wants = new Set(wanted);
-  for (const { tensor, node } of reachable(root)) {
+  for (const { tensor, node } of reachable(root, stop ? wants : undefined)) {
     const dy = pending.get(tensor);
     if (!dy) continue;
     const needs = node.inputs.map(t => t?.needsGrad === true);
@@ -149,10 +164,10 @@ export function gradients(root: Tensor, seed: Tensor, wanted: readonly Tensor[])
   return wanted.map(t => pending.get(t));
 }
 
-function leavesOf(root: Tensor): Tensor[] {
+function leavesOf(root: Tensor, stops?: ReadonlySet<Tensor>): Tensor[] {
   const leaves = new Set<Tensor>();
   if (!root.node) return root.needsGrad ? [root] : [];
-  for (const { node } of reachable(root)) for (const t of node.inputs) if (t?.needsGrad && !t.node) leaves.add(t);
+  for (const { node } of reachable(root, stops)) for (const t of node.inputs) if (t?.needsGrad && (!t.node || stops?.has(t))) leaves.add(t);
   return [...leaves];
 }
 

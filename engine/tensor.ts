@@ -77,13 +77,17 @@ export class Tensor {
   /**
    * Uploads host data.
    * @param device where @param data elements in row-major order @param shape sizes, default [data.length] @param dtype element type, default that of the array (numbers: f32)
-   * @returns [shape] @throws ShapeError when the element count differs
+   * @returns [shape] @throws ShapeError when the element count differs or a number does not fit an integer type
    */
   static from(device: Device, data: HostArray | readonly number[], shape: Shape = [data.length], dtype?: DType): Tensor {
     const type = dtype ?? (data instanceof Int32Array ? 'i32' : data instanceof Uint32Array ? 'u32' : 'f32');
     const n = checkedSize('Tensor.from', shape);
     if (n !== data.length) throw new ShapeError(`Tensor.from: ${data.length} values were given, expected ${n} for shape ${showShape(shape)}`);
     const array = data instanceof ARRAYS[type] ? data : new ARRAYS[type](data);
+    if (array !== data && type !== 'f32') {
+      const bad = array.findIndex((v, i) => v !== data[i]);
+      if (bad >= 0) throw new ShapeError(`Tensor.from: value ${bad} is ${data[bad]}, expected a whole number that fits ${type}`);
+    }
     const t = Tensor.empty(device, shape, type);
     device.upload(t, array);
     return t;
@@ -98,7 +102,7 @@ export class Tensor {
     if (offset + n > this.size || offset < 0) throw new ShapeError(`view: shape ${showShape(shape)} at element ${offset} does not fit into ${showShape(this.shape)}`);
     if (offset % 64 !== 0) throw new ShapeError(`view: offset is ${offset}, expected a multiple of 64 elements (bindings start at multiples of 256 bytes)`);
     this.storage.refs++;
-    return new Tensor(this.device, this.storage, [...shape], this.dtype, this.offsetBytes + offset * 4);
+    return new Tensor(this.device, this.storage, [...shape], this.dtype, this.offsetBytes + (n ? offset * 4 : 0)); // nothing at the very end could not be bound
   }
 
   /**

@@ -1,0 +1,151 @@
+// Every op of the project, forward and backward, in the shapes that reach every kernel variant: vector and scalar loads, cut sums, tiles, forms and masks.
+// The shader test compiles what these calls ask for; the engine tests repeat them with poisoned memory and count what they leave behind.
+import type { Device } from '../engine/device.ts';
+import { gradients } from '../engine/tape.ts';
+import { Tensor } from '../engine/tensor.ts';
+import type { Shape } from '../engine/tensor.ts';
+import { attentionRuns } from '../kernels/attention.ts';
+import type { AttentionVariant } from '../kernels/attention.ts';
+import * as ops from '../kernels/index.ts';
+import { forceTile } from '../kernels/matmul.ts';
+import { sumTo } from '../kernels/sum.ts';
+import { random } from './harness.ts';
+
+export interface OpCase {
+  readonly name: string;
+  /** Runs on a device inside the caller's scope. Returns results and gradients. */
+  readonly run: (d: Device) => Tensor[];
+}
+
+type Op = (...t: Tensor[]) => Tensor;
+
+/** Result and gradients of all inputs, for a random cotangent. */
+function both(d: Device, op: Op, shapes: readonly Shape[], scale = 1): Tensor[] {
+  const leaves = shapes.map((s, i) => Tensor.from(d, random(s, 31 + i, { scale }), s));
+  for (const t of leaves) t.needsGrad = true;
+  const y = op(...leaves);
+  return [y, ...gradients(y, Tensor.from(d, random(y.shape, 77), y.shape), leaves) as Tensor[]];
+}
+
+const differentiable = (name: string, op: Op, ...variants: readonly Shape[][]): OpCase => ({ name, run: d => variants.flatMap(shapes => both(d, op, shapes)) });
+
+const ids = (d: Device, count: number, below: number): Tensor => Tensor.from(d, Uint32Array.from({ length: count }, (_, i) => (i * 7) % below));
+
+const unary: readonly OpCase[] = ([
+  ['gelu', x => ops.gelu(x!)], ['gelu tanh', x => ops.gelu(x!, { approximate: 'tanh' })], ['silu', x => ops.silu(x!)],
+  ['scale', x => ops.scale(x!, 3)], ['addScalar', x => ops.addScalar(x!, 3)], ['exp', x => ops.exp(x!)],
+] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5]], [[7]]));
+
+const pairs: readonly OpCase[] = ([['add', ops.add], ['sub', ops.sub], ['mul', ops.mul], ['div', ops.div]] as [string, Op][])
+  .map(([name, op]) => differentiable(name, op, [[4, 8], [4, 8]], [[4, 8], [8]], [[2, 1, 3], [5, 1]]));
+
+const rows: readonly OpCase[] = [
+  differentiable('layerNorm', (x, w, b) => ops.layerNorm(x!, w!, b!), [[5, 8], [8], [8]], [[5, 7], [7], [7]]),
+  differentiable('rmsNorm', (x, w) => ops.rmsNorm(x!, w!, { unitOffset: 1 }), [[5, 8], [8]], [[5, 7], [7]]),
+  differentiable('softmax', x => ops.softmax(x!), [[5, 8]], [[5, 7]]),
+  differentiable('l2Normalize', x => ops.l2Normalize(x!), [[5, 8]], [[5, 7]]),
+  differentiable('meanPool', x => ops.meanPool(x!), [[2, 3, 8]], [[2, 3, 7]]),
+  differentiable('meanPool with a mask', x => ops.meanPool(x!, Tensor.from(x!.device, Uint32Array.of(1, 1, 0, 1, 0, 0), [2, 3])), [[2, 3, 8]], [[2, 3, 7]]),
+  differentiable('crossEntropy', x => ops.crossEntropy(x!, ids(x!.device, 5, 7)), [[5, 7]]),
+];
+
+const moves: readonly OpCase[] = [
+  differentiable('reshape', x => ops.reshape(x!, [3, 2]), [[2, 3]]),
+  differentiable('concat', (a, b) => ops.concat([a!, b!], 1), [[2, 4], [2, 8]], [[2, 3], [2, 2]]),
+  differentiable('slice', x => ops.slice(x!, 1, 4, 8), [[2, 12]], [[2, 11]]),
+  differentiable('transpose', x => ops.transpose(x!, 0, 1), [[3, 5, 4]], [[3, 5]]),
+  differentiable('embedding', t => ops.embedding(t!, ids(t!.device, 6, 5)), [[5, 8]], [[5, 3]]),
+];
+
+const sums: readonly OpCase[] = [
+  differentiable('sum', x => ops.sum(x!), [[3, 211]]),
+  differentiable('mean', x => ops.mean(x!), [[3, 211]]),
+  differentiable('sumAxis', x => ops.sumAxis(x!, 0), [[300, 5]]),
+  { name: 'sumTo', run: d => [sumTo(Tensor.from(d, random([4, 3, 5], 1), [4, 3, 5]), [3, 1])] },
+  { name: 'columnSum', run: d => [[130, 8], [130, 7]].map((s, i) => ops.columnSum(Tensor.from(d, random(s, i), s))) },
+];
+
+const PROFILES = ['lavapipe', 'swiftshader', 'default'] as const;
+
+const onEveryTile = (name: string, run: (d: Device) => Tensor[]): OpCase => ({
+  name,
+  run: d => PROFILES.filter(p => p === 'default' || d.features.has('subgroups')).flatMap(p => {
+    forceTile(p);
+    try {
+      return run(d);
+    } finally {
+      forceTile(undefined);
+    }
+  }),
+});
+
+const products: readonly OpCase[] = [
+  ...[false, true].flatMap(transposeA => [false, true].map(transposeB => onEveryTile(`matmul ${transposeA} ${transposeB}`, d =>
+    [[8, 4, 12], [5, 3, 7]].flatMap(([m, k, n]) => both(d, (a, b) => ops.matmul(a!, b!, { transposeA, transposeB }), [transposeA ? [2, k!, m!] : [2, m!, k!], transposeB ? [n!, k!] : [k!, n!]]))))),
+  ...(['none', 'gelu', 'gelu_tanh', 'silu'] as const).map(activation => onEveryTile(`linear ${activation}`, d => [
+    ...[[8, 4, 12], [5, 3, 7], [4, 1100, 4]].flatMap(([m, k, n]) => [
+      ...both(d, (x, w, b) => ops.linear(x!, w!, b, { activation }), [[m!, k!], [n!, k!], [n!]], 0.2),
+      ...both(d, (x, w) => ops.linear(x!, w!, undefined, { activation }), [[m!, k!], [n!, k!]], 0.2),
+      ops.linear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), Tensor.from(d, random([n!], 7)), { activation }),
+      ops.linear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), undefined, { activation }),
+    ]),
+  ])),
+  differentiable('patchEmbed', (x, w, b) => ops.patchEmbed(x!, w!, b, { tubelet: 2, patch: 4 }), [[1, 2, 3, 8, 8], [4, 3, 2, 4, 4], [4]]),
+  differentiable('patchEmbed ragged', (x, w, b) => ops.patchEmbed(x!, w!, b, { tubelet: 1, patch: 3 }), [[1, 3, 3, 7, 6], [5, 3, 1, 3, 3], [5]]),
+];
+
+const masks = (d: Device): Tensor => Tensor.from(d, Uint32Array.of(1, 1, 1, 0, 1), [1, 5]);
+
+const attentions: readonly OpCase[] = [
+  ...(['plain', 'lanes4', 'lanes8', 'scalar'] as const).map((variant: AttentionVariant): OpCase => ({
+    name: `attention ${variant}`,
+    run: d => [8, 7].filter(width => attentionRuns(d, variant, width)).flatMap(width => [{}, { causal: true, window: 3 }, { mask: masks(d) }].flatMap(options =>
+      both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, variant }), [[1, 6, 4, width], [1, 5, 2, width], [1, 5, 2, width]]))),
+  })),
+  {
+    name: 'rope',
+    run: d => (['half', 'adjacent'] as const).flatMap(pairs => [8, 6].flatMap(headDim =>
+      both(d, x => ops.rope(x!, ops.ropeTable1d(d, { tokens: 4, headDim, theta: 10_000 }), { pairs }), [[1, 4, 2, headDim]]))),
+  },
+];
+
+const bytes = (width: number, height: number): Uint8Array => Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 256);
+
+const losses: readonly OpCase[] = [
+  ...[undefined, 64 * 64 * 4].flatMap(workspaceBytes => [false, true].map((grouped): OpCase => ({
+    name: `infoNCE${workspaceBytes ? ' in tiles' : ''}${grouped ? ' with groups' : ''}`,
+    run: d => {
+      const groups = grouped ? ids(d, 70, 60) : undefined;
+      const shapes = [[70, 8], [70, 8], [1]];
+      return both(d, (p, y, s) => ops.infoNCE(ops.l2Normalize(p!), ops.l2Normalize(y!), s!, { ...(groups && { groups }), ...(workspaceBytes && { workspaceBytes }) }).loss, shapes);
+    },
+  }))),
+  {
+    name: 'gradNorm, clipFactor, adamwStep',
+    run: d => {
+      const flat = (seed: number, positive = false): Tensor => Tensor.from(d, random([64 * 256 * 3], seed).map(v => (positive ? v * v : v)));
+      const [param, grad, m, v] = [flat(1), flat(2), flat(3), flat(4, true)];
+      const clip = ops.clipFactor(ops.gradNorm(grad), 1);
+      const buffers = { param, grad, m, v, blockGroup: ids(d, param.size / 64, 2), groups: Tensor.from(d, [0.1, 0, 0.01, 0.1], [2, 2]), clip };
+      ops.adamwStep(d, buffers, { beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 3 });
+      return [clip, param, m, v];
+    },
+  },
+  {
+    name: 'preprocess',
+    run: d => (['official', 'float', 'direct'] as const).map(mode => ops.preprocess(d, { width: 13, height: 9, data: bytes(13, 9) }, { crop: 8, mode })),
+  },
+  {
+    name: 'full, lerpInPlace',
+    run: d => {
+      const x = ops.full(d, [70], 2);
+      ops.lerpInPlace(x, ops.full(d, [70], 3), 0.25);
+      return [x];
+    },
+  },
+];
+
+const gated: readonly OpCase[] = ([['swiglu', ops.swiglu], ['geglu', ops.geglu]] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5], [8, 5]], [[7], [7]]));
+
+/** All of them. */
+export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses];
