@@ -4,7 +4,7 @@ import { dispatch } from '../engine/dispatch.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { groupsFor, rowLoads } from './row_loads.ts';
-import { attention as narrow, attention_rows, attention_scalar as scalar, attention_wide as wide } from './wgsl.gen.ts';
+import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar } from './wgsl.gen.ts';
 
 export interface AttentionOptions {
   /** u32 [B, Tk], 1 marks a real key, 0 padding. */
@@ -15,31 +15,53 @@ export interface AttentionOptions {
   window?: number;
   /** Factor of the logits, default 1 / √Dh. */
   scale?: number;
+  /** Which kernel file runs; tests and benchmarks name one, everyone else leaves the choice to the adapter. */
+  variant?: AttentionVariant;
 }
+
+/** plain: any adapter, Dh a multiple of 4. scalar: any adapter, any Dh. lanes4, lanes8: subgroups of at least that size, Dh a multiple of 4. */
+export type AttentionVariant = 'plain' | 'scalar' | 'lanes4' | 'lanes8';
 
 interface Variant {
-  readonly kernel: typeof narrow | typeof wide | typeof scalar;
-  /** Own rows per invocation, ROWS and BACKWARD_ROWS of the file. */
+  readonly kernel: typeof plain | typeof lanes4 | typeof lanes8 | typeof scalar;
+  /** Own rows per workgroup of the forward and of the backward: ROWS · WG and BACKWARD_ROWS · WG of the file. */
   readonly rows: number;
   readonly backwardRows: number;
-  readonly wg: number;
+  /** Workgroup size where it is an override; otherwise rows of a workgroup belong to one head and WG is fixed in the file. */
+  readonly wg: number | undefined;
 }
 
-/**
- * The register tile per adapter. Measured as GFLOP per CPU second × 2 cores, forward of 16 heads × 256 tokens × 64:
- * lavapipe 4×8 9.8 (8×16 7.5 and 4 times the compile time); SwiftShader 8×16 4.1 (4×8 2.6).
- */
-const TILES: Readonly<Record<string, Variant>> = {
-  swiftshader: { kernel: wide, rows: 8, backwardRows: 8, wg: 16 },
-  default: { kernel: narrow, rows: 4, backwardRows: 4, wg: 32 },
+const VARIANTS: Readonly<Record<AttentionVariant, Variant>> = {
+  plain: { kernel: plain, rows: 4, backwardRows: 2, wg: 32 },
+  scalar: { kernel: scalar, rows: 4, backwardRows: 4, wg: 32 },
+  lanes4: { kernel: lanes4, rows: 16, backwardRows: 16, wg: undefined },
+  lanes8: { kernel: lanes8, rows: 16, backwardRows: 16, wg: undefined },
 };
-const UNEVEN: Variant = { kernel: scalar, rows: 4, backwardRows: 4, wg: 32 };
+/**
+ * Choice by profile. Forward of 16 heads × 256 tokens × 64 as GFLOP per CPU second × 2 cores (the machine was shared, so ±30 %):
+ * lavapipe lanes8 18 to 21, plain with a 4×8 tile 5 to 10 at three times the compile time; SwiftShader lanes4 4.3, plain 2.3.
+ */
+const CHOICE: Readonly<Record<string, AttentionVariant>> = { swiftshader: 'lanes4', lavapipe: 'lanes8' };
+const LANES: Readonly<Partial<Record<AttentionVariant, number>>> = { lanes4: 4, lanes8: 8 };
 const ROWS_WG = 32;
 
-function variantFor(device: Device, headDim: number): Variant {
-  if (headDim % 4 !== 0) return UNEVEN;
-  return TILES[device.adapter.profile] ?? TILES['default']!;
+/** Whether a variant can run here: a workgroup of the lane files has to be inside one subgroup. @param device where @param variant name @param headDim Dh @returns yes or no */
+export function attentionRuns(device: Device, variant: AttentionVariant, headDim: number): boolean {
+  if (variant === 'scalar') return true;
+  if (headDim % 4 !== 0) return false;
+  const lanes = LANES[variant];
+  return lanes === undefined || (device.features.has('subgroups') && (device.gpu.adapterInfo.subgroupMinSize ?? 0) >= lanes);
 }
+
+function variantFor(device: Device, headDim: number, wanted: AttentionVariant | undefined): Variant {
+  if (wanted && !attentionRuns(device, wanted, headDim)) throw new ShapeError(`attention: variant is ${wanted}, expected one that runs on ${device.adapter.profile} with a head dimension of ${headDim}`);
+  const order = [wanted, CHOICE[device.adapter.profile], 'plain', 'scalar'] as const;
+  return VARIANTS[order.find(v => v !== undefined && attentionRuns(device, v, headDim)) ?? 'scalar'];
+}
+
+/** Workgroups for `units` own rows in each of `heads` heads. */
+const groupsOf = ({ wg }: Variant, units: number, rows: number, heads: number): number =>
+  wg === undefined ? heads * Math.ceil(units / rows) : groupsFor(heads * Math.ceil(units / rows), wg);
 
 function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }: AttentionOptions): void {
   checkShape('attention', 'q', q, [null, null, null, null], '[B, Tq, H, Dh]');
@@ -80,8 +102,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     const y = Tensor.zeros(device, q.shape);
     return recordJoint(y, [q, k, v], (_, needs) => [q, k, v].map((t, i) => (needs[i] ? Tensor.zeros(device, t.shape) : undefined)));
   }
-  const { kernel, rows, backwardRows, wg } = variantFor(device, headDim);
-  const constants = { WG: wg };
+  const variant = variantFor(device, headDim, options.variant);
+  const { kernel } = variant;
+  const pipeline = variant.wg === undefined ? {} : { constants: { WG: variant.wg } };
   const params = {
     batch, heads, kv_heads: kvHeads, tq, tk, width: kernel === scalar ? headDim : headDim / 4,
     masked: mask ? 1 : 0, causal: causal ? 1 : 0, window: Math.min(window, tq + tk), scale: scale ?? 1 / Math.sqrt(headDim),
@@ -89,8 +112,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const keyMask = mask ?? Tensor.empty(device, [1], 'u32'); // a binding must exist; the kernels do not read it
   const y = Tensor.empty(device, q.shape);
   const lse = Tensor.empty(device, [batch, heads, tq]);
-  const groups = (units: number, perInvocation: number, count: number): number => groupsFor(count * Math.ceil(units / perInvocation), wg);
-  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, lse }, params, groups(tq, rows, batch * heads), { constants });
+  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, lse }, params, groupsOf(variant, tq, variant.rows, batch * heads), pipeline);
 
   return recordJoint(y, [q, k, v], (dy, needs) => {
     const loads = rowLoads(headDim);
@@ -101,12 +123,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     let dq: Tensor | undefined, dk: Tensor | undefined, dv: Tensor | undefined;
     if (needs[0]) {
       dq = Tensor.empty(device, q.shape);
-      dispatch(device, kernel, 'backward_q', { ...shared, dq }, params, groups(tq, backwardRows, batch * heads), { constants });
+      dispatch(device, kernel, 'backward_q', { ...shared, dq }, params, groupsOf(variant, tq, variant.backwardRows, batch * heads), pipeline);
     }
     if (needs[1] || needs[2]) {
       dk = Tensor.empty(device, k.shape);
       dv = Tensor.empty(device, v.shape);
-      dispatch(device, kernel, 'backward_kv', { ...shared, dk, dv }, params, groups(tk, backwardRows, batch * kvHeads), { constants });
+      dispatch(device, kernel, 'backward_kv', { ...shared, dk, dv }, params, groupsOf(variant, tk, variant.backwardRows, batch * kvHeads), pipeline);
     }
     return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
   });

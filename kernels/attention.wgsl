@@ -2,14 +2,14 @@
 // the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits (here in multiples of 4).
-// Rows beyond the end are clamped to the last row: they compute and write the same values twice.
+// Rows beyond the end are clamped to the last row, inside one invocation: they compute and write the same values twice.
 alias Elem = vec4f;
 override WG: u32 = 32u;
 const LOWEST = -3.4e38; // stands for minus infinity
 const ROWS = 4u;           // queries per invocation, forward
-const BLOCK = 8u;          // keys per step, forward
-const BACKWARD_ROWS = 4u;
-const BACKWARD_BLOCK = 8u;
+const BLOCK = 4u;          // keys per step, forward
+const BACKWARD_ROWS = 2u;
+const BACKWARD_BLOCK = 4u;
 
 struct Params {
   batch: u32, heads: u32, kv_heads: u32, tq: u32, tk: u32,
@@ -72,28 +72,28 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   let bh = id / tiles;
   if (bh >= params.batch * params.heads) { return; }
+  let start = (id % tiles) * ROWS;
+  let first_row = start;
+  let last_row = min(start + ROWS, params.tq) - 1u;
   let b = bh / params.heads;
   let h = bh % params.heads;
   let width = params.width;
   let kv_step = params.kv_heads * width;
   let kv_start = b * params.tk * kv_step + h / (params.heads / params.kv_heads) * width;
-  let i0 = min((id % tiles) * ROWS + 0u, params.tq - 1u); let q0 = ((b * params.tq + i0) * params.heads + h) * width; let low0 = key_low(i0);
+  let i0 = min(start + 0u, params.tq - 1u); let q0 = ((b * params.tq + i0) * params.heads + h) * width; let low0 = key_low(i0);
   let high0 = key_high(i0); var m0 = LOWEST; var l0 = 0.0;
-  let i1 = min((id % tiles) * ROWS + 1u, params.tq - 1u); let q1 = ((b * params.tq + i1) * params.heads + h) * width; let low1 = key_low(i1);
+  let i1 = min(start + 1u, params.tq - 1u); let q1 = ((b * params.tq + i1) * params.heads + h) * width; let low1 = key_low(i1);
   let high1 = key_high(i1); var m1 = LOWEST; var l1 = 0.0;
-  let i2 = min((id % tiles) * ROWS + 2u, params.tq - 1u); let q2 = ((b * params.tq + i2) * params.heads + h) * width; let low2 = key_low(i2);
+  let i2 = min(start + 2u, params.tq - 1u); let q2 = ((b * params.tq + i2) * params.heads + h) * width; let low2 = key_low(i2);
   let high2 = key_high(i2); var m2 = LOWEST; var l2 = 0.0;
-  let i3 = min((id % tiles) * ROWS + 3u, params.tq - 1u); let q3 = ((b * params.tq + i3) * params.heads + h) * width; let low3 = key_low(i3);
+  let i3 = min(start + 3u, params.tq - 1u); let q3 = ((b * params.tq + i3) * params.heads + h) * width; let low3 = key_low(i3);
   let high3 = key_high(i3); var m3 = LOWEST; var l3 = 0.0;
-  let begin = min(low0, params.tk - 1u); // at least one block, so that rows without keys get their zeros
-  let end = max(high3, begin + 1u);
+  let begin = min(key_low(first_row), params.tk - 1u); // at least one block, so that rows without keys get their zeros
+  let end = max(key_high(last_row), begin + 1u);
   for (var j = begin; j < end; j += BLOCK) {
     let k0 = kv_start + min(j + 0u, params.tk - 1u) * kv_step; let k1 = kv_start + min(j + 1u, params.tk - 1u) * kv_step;
     let k2 = kv_start + min(j + 2u, params.tk - 1u) * kv_step; let k3 = kv_start + min(j + 3u, params.tk - 1u) * kv_step;
-    let k4 = kv_start + min(j + 4u, params.tk - 1u) * kv_step; let k5 = kv_start + min(j + 5u, params.tk - 1u) * kv_step;
-    let k6 = kv_start + min(j + 6u, params.tk - 1u) * kv_step; let k7 = kv_start + min(j + 7u, params.tk - 1u) * kv_step;
-    var s0_0 = vec4f(0.0); var s0_1 = vec4f(0.0); var s1_0 = vec4f(0.0); var s1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var s2_1 = vec4f(0.0);
-    var s3_0 = vec4f(0.0); var s3_1 = vec4f(0.0);
+    var s0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var s2_0 = vec4f(0.0); var s3_0 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
       let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
       {
@@ -101,38 +101,20 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
-      {
-        let b0 = k[k4 + d]; let b1 = k[k5 + d]; let b2 = k[k6 + d]; let b3 = k[k7 + d];
-        s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
-        s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
-      }
     }
     let real0 = real_keys(b, j + 0u);
-    let real1 = real_keys(b, j + 4u);
     let ok0_0 = real0 & inside(four(j + 0u), low0, high0); s0_0 = select(vec4f(LOWEST), s0_0 * params.scale, ok0_0);
-    let ok0_1 = real1 & inside(four(j + 4u), low0, high0); s0_1 = select(vec4f(LOWEST), s0_1 * params.scale, ok0_1);
-    let n0 = max(max(m0, top(s0_0)), top(s0_1)); s0_0 = select(vec4f(0.0), exp_safe(s0_0 - n0), ok0_0);
-    s0_1 = select(vec4f(0.0), exp_safe(s0_1 - n0), ok0_1); let old0 = l0 * exp(max(m0 - n0, -87.3)); m0 = n0;
-    l0 = old0 + (total(s0_0) + total(s0_1)); let share0 = select(1.0 / l0, 0.0, l0 == 0.0); let keep0 = old0 * share0; s0_0 *= share0;
-    s0_1 *= share0;
+    let n0 = max(m0, top(s0_0)); s0_0 = select(vec4f(0.0), exp_safe(s0_0 - n0), ok0_0); let old0 = l0 * exp(max(m0 - n0, -87.3)); m0 = n0;
+    l0 = old0 + total(s0_0); let share0 = select(1.0 / l0, 0.0, l0 == 0.0); let keep0 = old0 * share0; s0_0 *= share0;
     let ok1_0 = real0 & inside(four(j + 0u), low1, high1); s1_0 = select(vec4f(LOWEST), s1_0 * params.scale, ok1_0);
-    let ok1_1 = real1 & inside(four(j + 4u), low1, high1); s1_1 = select(vec4f(LOWEST), s1_1 * params.scale, ok1_1);
-    let n1 = max(max(m1, top(s1_0)), top(s1_1)); s1_0 = select(vec4f(0.0), exp_safe(s1_0 - n1), ok1_0);
-    s1_1 = select(vec4f(0.0), exp_safe(s1_1 - n1), ok1_1); let old1 = l1 * exp(max(m1 - n1, -87.3)); m1 = n1;
-    l1 = old1 + (total(s1_0) + total(s1_1)); let share1 = select(1.0 / l1, 0.0, l1 == 0.0); let keep1 = old1 * share1; s1_0 *= share1;
-    s1_1 *= share1;
+    let n1 = max(m1, top(s1_0)); s1_0 = select(vec4f(0.0), exp_safe(s1_0 - n1), ok1_0); let old1 = l1 * exp(max(m1 - n1, -87.3)); m1 = n1;
+    l1 = old1 + total(s1_0); let share1 = select(1.0 / l1, 0.0, l1 == 0.0); let keep1 = old1 * share1; s1_0 *= share1;
     let ok2_0 = real0 & inside(four(j + 0u), low2, high2); s2_0 = select(vec4f(LOWEST), s2_0 * params.scale, ok2_0);
-    let ok2_1 = real1 & inside(four(j + 4u), low2, high2); s2_1 = select(vec4f(LOWEST), s2_1 * params.scale, ok2_1);
-    let n2 = max(max(m2, top(s2_0)), top(s2_1)); s2_0 = select(vec4f(0.0), exp_safe(s2_0 - n2), ok2_0);
-    s2_1 = select(vec4f(0.0), exp_safe(s2_1 - n2), ok2_1); let old2 = l2 * exp(max(m2 - n2, -87.3)); m2 = n2;
-    l2 = old2 + (total(s2_0) + total(s2_1)); let share2 = select(1.0 / l2, 0.0, l2 == 0.0); let keep2 = old2 * share2; s2_0 *= share2;
-    s2_1 *= share2;
+    let n2 = max(m2, top(s2_0)); s2_0 = select(vec4f(0.0), exp_safe(s2_0 - n2), ok2_0); let old2 = l2 * exp(max(m2 - n2, -87.3)); m2 = n2;
+    l2 = old2 + total(s2_0); let share2 = select(1.0 / l2, 0.0, l2 == 0.0); let keep2 = old2 * share2; s2_0 *= share2;
     let ok3_0 = real0 & inside(four(j + 0u), low3, high3); s3_0 = select(vec4f(LOWEST), s3_0 * params.scale, ok3_0);
-    let ok3_1 = real1 & inside(four(j + 4u), low3, high3); s3_1 = select(vec4f(LOWEST), s3_1 * params.scale, ok3_1);
-    let n3 = max(max(m3, top(s3_0)), top(s3_1)); s3_0 = select(vec4f(0.0), exp_safe(s3_0 - n3), ok3_0);
-    s3_1 = select(vec4f(0.0), exp_safe(s3_1 - n3), ok3_1); let old3 = l3 * exp(max(m3 - n3, -87.3)); m3 = n3;
-    l3 = old3 + (total(s3_0) + total(s3_1)); let share3 = select(1.0 / l3, 0.0, l3 == 0.0); let keep3 = old3 * share3; s3_0 *= share3;
-    s3_1 *= share3;
+    let n3 = max(m3, top(s3_0)); s3_0 = select(vec4f(0.0), exp_safe(s3_0 - n3), ok3_0); let old3 = l3 * exp(max(m3 - n3, -87.3)); m3 = n3;
+    l3 = old3 + total(s3_0); let share3 = select(1.0 / l3, 0.0, l3 == 0.0); let keep3 = old3 * share3; s3_0 *= share3;
     let first = j == begin; // y holds nothing yet, perhaps not even numbers
     for (var d = 0u; d < width; d++) {
       var o0 = select(y[q0 + d] * keep0, Elem(0.0), first); var o1 = select(y[q1 + d] * keep1, Elem(0.0), first);
@@ -142,18 +124,14 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
-      {
-        let b0 = v[k4 + d]; let b1 = v[k5 + d]; let b2 = v[k6 + d]; let b3 = v[k7 + d];
-        o0 = blend(o0, s0_1, b0, b1, b2, b3); o1 = blend(o1, s1_1, b0, b1, b2, b3); o2 = blend(o2, s2_1, b0, b1, b2, b3);
-        o3 = blend(o3, s3_1, b0, b1, b2, b3);
-      }
       y[q0 + d] = o0; y[q1 + d] = o1; y[q2 + d] = o2; y[q3 + d] = o3;
     }
   }
-  lse[bh * params.tq + i0] = m0 + log(max(l0, 1.0)); // l is at least 1 where a key is allowed
-  lse[bh * params.tq + i1] = m1 + log(max(l1, 1.0)); // l is at least 1 where a key is allowed
-  lse[bh * params.tq + i2] = m2 + log(max(l2, 1.0)); // l is at least 1 where a key is allowed
-  lse[bh * params.tq + i3] = m3 + log(max(l3, 1.0)); // l is at least 1 where a key is allowed
+  // l is at least 1 where a key is allowed
+  lse[bh * params.tq + i0] = m0 + log(max(l0, 1.0));
+  lse[bh * params.tq + i1] = m1 + log(max(l1, 1.0));
+  lse[bh * params.tq + i2] = m2 + log(max(l2, 1.0));
+  lse[bh * params.tq + i3] = m3 + log(max(l3, 1.0));
 }
 
 // dq_i = scale * sum_j ds_ij k_j of BACKWARD_ROWS queries.
@@ -163,88 +141,51 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   let bh = id / tiles;
   if (bh >= params.batch * params.heads) { return; }
+  let start = (id % tiles) * BACKWARD_ROWS;
+  let first_row = start;
+  let last_row = min(start + BACKWARD_ROWS, params.tq) - 1u;
   let b = bh / params.heads;
   let h = bh % params.heads;
   let width = params.width;
   let kv_step = params.kv_heads * width;
   let kv_start = b * params.tk * kv_step + h / (params.heads / params.kv_heads) * width;
-  let i0 = min((id % tiles) * BACKWARD_ROWS + 0u, params.tq - 1u); let q0 = ((b * params.tq + i0) * params.heads + h) * width;
-  let low0 = key_low(i0); let high0 = key_high(i0); let row0 = stats[bh * params.tq + i0];
-  let i1 = min((id % tiles) * BACKWARD_ROWS + 1u, params.tq - 1u); let q1 = ((b * params.tq + i1) * params.heads + h) * width;
-  let low1 = key_low(i1); let high1 = key_high(i1); let row1 = stats[bh * params.tq + i1];
-  let i2 = min((id % tiles) * BACKWARD_ROWS + 2u, params.tq - 1u); let q2 = ((b * params.tq + i2) * params.heads + h) * width;
-  let low2 = key_low(i2); let high2 = key_high(i2); let row2 = stats[bh * params.tq + i2];
-  let i3 = min((id % tiles) * BACKWARD_ROWS + 3u, params.tq - 1u); let q3 = ((b * params.tq + i3) * params.heads + h) * width;
-  let low3 = key_low(i3); let high3 = key_high(i3); let row3 = stats[bh * params.tq + i3];
-  let begin = min(low0, params.tk - 1u);
-  let end = max(high3, begin + 1u);
+  let i0 = min(start + 0u, params.tq - 1u); let q0 = ((b * params.tq + i0) * params.heads + h) * width; let low0 = key_low(i0);
+  let high0 = key_high(i0); let row0 = stats[bh * params.tq + i0];
+  let i1 = min(start + 1u, params.tq - 1u); let q1 = ((b * params.tq + i1) * params.heads + h) * width; let low1 = key_low(i1);
+  let high1 = key_high(i1); let row1 = stats[bh * params.tq + i1];
+  let begin = min(key_low(first_row), params.tk - 1u);
+  let end = max(key_high(last_row), begin + 1u);
   for (var j = begin; j < end; j += BACKWARD_BLOCK) {
     let k0 = kv_start + min(j + 0u, params.tk - 1u) * kv_step; let k1 = kv_start + min(j + 1u, params.tk - 1u) * kv_step;
     let k2 = kv_start + min(j + 2u, params.tk - 1u) * kv_step; let k3 = kv_start + min(j + 3u, params.tk - 1u) * kv_step;
-    let k4 = kv_start + min(j + 4u, params.tk - 1u) * kv_step; let k5 = kv_start + min(j + 5u, params.tk - 1u) * kv_step;
-    let k6 = kv_start + min(j + 6u, params.tk - 1u) * kv_step; let k7 = kv_start + min(j + 7u, params.tk - 1u) * kv_step;
-    var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s0_1 = vec4f(0.0); var t0_1 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
-    var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0); var s2_1 = vec4f(0.0); var t2_1 = vec4f(0.0);
-    var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0); var s3_1 = vec4f(0.0); var t3_1 = vec4f(0.0);
+    var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
+      let a0 = q[q0 + d]; let a1 = q[q1 + d];
       {
         let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
-        s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
-        s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
-      }
-      {
-        let b0 = k[k4 + d]; let b1 = k[k5 + d]; let b2 = k[k6 + d]; let b3 = k[k7 + d];
-        s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
-        s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
+        s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3);
       }
     }
     for (var d = 0u; d < width; d++) {
-      let a0 = dy[q0 + d]; let a1 = dy[q1 + d]; let a2 = dy[q2 + d]; let a3 = dy[q3 + d];
+      let a0 = dy[q0 + d]; let a1 = dy[q1 + d];
       {
         let b0 = v[k0 + d]; let b1 = v[k1 + d]; let b2 = v[k2 + d]; let b3 = v[k3 + d];
-        t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
-        t3_0 = dots(t3_0, a3, b0, b1, b2, b3);
-      }
-      {
-        let b0 = v[k4 + d]; let b1 = v[k5 + d]; let b2 = v[k6 + d]; let b3 = v[k7 + d];
-        t0_1 = dots(t0_1, a0, b0, b1, b2, b3); t1_1 = dots(t1_1, a1, b0, b1, b2, b3); t2_1 = dots(t2_1, a2, b0, b1, b2, b3);
-        t3_1 = dots(t3_1, a3, b0, b1, b2, b3);
+        t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3);
       }
     }
     let real0 = real_keys(b, j + 0u);
-    let real1 = real_keys(b, j + 4u);
     let p0_0 = exp_safe(s0_0 * params.scale - row0.x) * (t0_0 - row0.y) * params.scale;
     s0_0 = select(vec4f(0.0), p0_0, real0 & inside(four(j + 0u), low0, high0));
-    let p0_1 = exp_safe(s0_1 * params.scale - row0.x) * (t0_1 - row0.y) * params.scale;
-    s0_1 = select(vec4f(0.0), p0_1, real1 & inside(four(j + 4u), low0, high0));
     let p1_0 = exp_safe(s1_0 * params.scale - row1.x) * (t1_0 - row1.y) * params.scale;
     s1_0 = select(vec4f(0.0), p1_0, real0 & inside(four(j + 0u), low1, high1));
-    let p1_1 = exp_safe(s1_1 * params.scale - row1.x) * (t1_1 - row1.y) * params.scale;
-    s1_1 = select(vec4f(0.0), p1_1, real1 & inside(four(j + 4u), low1, high1));
-    let p2_0 = exp_safe(s2_0 * params.scale - row2.x) * (t2_0 - row2.y) * params.scale;
-    s2_0 = select(vec4f(0.0), p2_0, real0 & inside(four(j + 0u), low2, high2));
-    let p2_1 = exp_safe(s2_1 * params.scale - row2.x) * (t2_1 - row2.y) * params.scale;
-    s2_1 = select(vec4f(0.0), p2_1, real1 & inside(four(j + 4u), low2, high2));
-    let p3_0 = exp_safe(s3_0 * params.scale - row3.x) * (t3_0 - row3.y) * params.scale;
-    s3_0 = select(vec4f(0.0), p3_0, real0 & inside(four(j + 0u), low3, high3));
-    let p3_1 = exp_safe(s3_1 * params.scale - row3.x) * (t3_1 - row3.y) * params.scale;
-    s3_1 = select(vec4f(0.0), p3_1, real1 & inside(four(j + 4u), low3, high3));
     let first = j == begin;
     for (var d = 0u; d < width; d++) {
-      var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first); var o2 = select(dq[q2 + d], Elem(0.0), first);
-      var o3 = select(dq[q3 + d], Elem(0.0), first);
+      var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first);
       {
         let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
-        o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
-        o3 = blend(o3, s3_0, b0, b1, b2, b3);
+        o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3);
       }
-      {
-        let b0 = k[k4 + d]; let b1 = k[k5 + d]; let b2 = k[k6 + d]; let b3 = k[k7 + d];
-        o0 = blend(o0, s0_1, b0, b1, b2, b3); o1 = blend(o1, s1_1, b0, b1, b2, b3); o2 = blend(o2, s2_1, b0, b1, b2, b3);
-        o3 = blend(o3, s3_1, b0, b1, b2, b3);
-      }
-      dq[q0 + d] = o0; dq[q1 + d] = o1; dq[q2 + d] = o2; dq[q3 + d] = o3;
+      dq[q0 + d] = o0; dq[q1 + d] = o1;
     }
   }
 }
@@ -256,117 +197,66 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   let bh = id / tiles;
   if (bh >= params.batch * params.kv_heads) { return; }
+  let start = (id % tiles) * BACKWARD_ROWS;
+  let first_row = start;
+  let last_row = min(start + BACKWARD_ROWS, params.tk) - 1u;
   let b = bh / params.kv_heads;
   let h = bh % params.kv_heads;
   let width = params.width;
   let group = params.heads / params.kv_heads;
   let q_step = params.heads * width;
-  let j0 = min((id % tiles) * BACKWARD_ROWS + 0u, params.tk - 1u); let k0 = ((b * params.tk + j0) * params.kv_heads + h) * width;
-  let low0 = query_low(j0);
+  let j0 = min(start + 0u, params.tk - 1u); let k0 = ((b * params.tk + j0) * params.kv_heads + h) * width; let low0 = query_low(j0);
   let high0 = select(0u, query_high(j0), real_key(b, j0)); // a masked key is seen by no query
-  let j1 = min((id % tiles) * BACKWARD_ROWS + 1u, params.tk - 1u); let k1 = ((b * params.tk + j1) * params.kv_heads + h) * width;
-  let low1 = query_low(j1);
+  let j1 = min(start + 1u, params.tk - 1u); let k1 = ((b * params.tk + j1) * params.kv_heads + h) * width; let low1 = query_low(j1);
   let high1 = select(0u, query_high(j1), real_key(b, j1)); // a masked key is seen by no query
-  let j2 = min((id % tiles) * BACKWARD_ROWS + 2u, params.tk - 1u); let k2 = ((b * params.tk + j2) * params.kv_heads + h) * width;
-  let low2 = query_low(j2);
-  let high2 = select(0u, query_high(j2), real_key(b, j2)); // a masked key is seen by no query
-  let j3 = min((id % tiles) * BACKWARD_ROWS + 3u, params.tk - 1u); let k3 = ((b * params.tk + j3) * params.kv_heads + h) * width;
-  let low3 = query_low(j3);
-  let high3 = select(0u, query_high(j3), real_key(b, j3)); // a masked key is seen by no query
-  let begin = min(low0, params.tq - 1u);
-  let end = max(query_high(j3), begin + 1u);
+  let begin = min(query_low(first_row), params.tq - 1u);
+  let end = max(query_high(last_row), begin + 1u);
   for (var n = 0u; n < group; n++) {
     let head = h * group + n;
     let q_start = b * params.tq * q_step + head * width;
     let stats_start = (b * params.heads + head) * params.tq;
     for (var i = begin; i < end; i += BACKWARD_BLOCK) {
-      let i0 = min(i + 0u, params.tq - 1u); let i1 = min(i + 1u, params.tq - 1u); let i2 = min(i + 2u, params.tq - 1u);
-      let i3 = min(i + 3u, params.tq - 1u); let i4 = min(i + 4u, params.tq - 1u); let i5 = min(i + 5u, params.tq - 1u);
-      let i6 = min(i + 6u, params.tq - 1u); let i7 = min(i + 7u, params.tq - 1u);
-      let q0 = q_start + i0 * q_step; let q1 = q_start + i1 * q_step; let q2 = q_start + i2 * q_step; let q3 = q_start + i3 * q_step;
-      let q4 = q_start + i4 * q_step; let q5 = q_start + i5 * q_step; let q6 = q_start + i6 * q_step; let q7 = q_start + i7 * q_step;
-      let row0 = stats[stats_start + i0]; let row1 = stats[stats_start + i1]; let row2 = stats[stats_start + i2];
-      let row3 = stats[stats_start + i3]; let row4 = stats[stats_start + i4]; let row5 = stats[stats_start + i5];
-      let row6 = stats[stats_start + i6]; let row7 = stats[stats_start + i7];
-      var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s0_1 = vec4f(0.0); var t0_1 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
-      var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0); var s2_1 = vec4f(0.0); var t2_1 = vec4f(0.0);
-      var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0); var s3_1 = vec4f(0.0); var t3_1 = vec4f(0.0);
+      let q0 = q_start + min(i + 0u, params.tq - 1u) * q_step; let q1 = q_start + min(i + 1u, params.tq - 1u) * q_step;
+      let q2 = q_start + min(i + 2u, params.tq - 1u) * q_step; let q3 = q_start + min(i + 3u, params.tq - 1u) * q_step;
+      let row0 = stats[stats_start + min(i + 0u, params.tq - 1u)]; let row1 = stats[stats_start + min(i + 1u, params.tq - 1u)];
+      let row2 = stats[stats_start + min(i + 2u, params.tq - 1u)]; let row3 = stats[stats_start + min(i + 3u, params.tq - 1u)];
+      var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
       for (var d = 0u; d < width; d++) {
-        let a0 = k[k0 + d]; let a1 = k[k1 + d]; let a2 = k[k2 + d]; let a3 = k[k3 + d];
+        let a0 = k[k0 + d]; let a1 = k[k1 + d];
         {
           let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
-          s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
-          s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
-        }
-        {
-          let b0 = q[q4 + d]; let b1 = q[q5 + d]; let b2 = q[q6 + d]; let b3 = q[q7 + d];
-          s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
-          s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
+          s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3);
         }
       }
       for (var d = 0u; d < width; d++) {
-        let a0 = v[k0 + d]; let a1 = v[k1 + d]; let a2 = v[k2 + d]; let a3 = v[k3 + d];
+        let a0 = v[k0 + d]; let a1 = v[k1 + d];
         {
           let b0 = dy[q0 + d]; let b1 = dy[q1 + d]; let b2 = dy[q2 + d]; let b3 = dy[q3 + d];
-          t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
-          t3_0 = dots(t3_0, a3, b0, b1, b2, b3);
-        }
-        {
-          let b0 = dy[q4 + d]; let b1 = dy[q5 + d]; let b2 = dy[q6 + d]; let b3 = dy[q7 + d];
-          t0_1 = dots(t0_1, a0, b0, b1, b2, b3); t1_1 = dots(t1_1, a1, b0, b1, b2, b3); t2_1 = dots(t2_1, a2, b0, b1, b2, b3);
-          t3_1 = dots(t3_1, a3, b0, b1, b2, b3);
+          t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3);
         }
       }
       let lse0 = vec4f(row0.x, row1.x, row2.x, row3.x);
       let along0 = vec4f(row0.y, row1.y, row2.y, row3.y);
-      let lse1 = vec4f(row4.x, row5.x, row6.x, row7.x);
-      let along1 = vec4f(row4.y, row5.y, row6.y, row7.y);
       let p0_0 = select(vec4f(0.0), exp_safe(s0_0 * params.scale - lse0), inside(four(i + 0u), low0, high0));
       t0_0 = p0_0 * (t0_0 - along0) * params.scale;
-      let p0_1 = select(vec4f(0.0), exp_safe(s0_1 * params.scale - lse1), inside(four(i + 4u), low0, high0));
-      t0_1 = p0_1 * (t0_1 - along1) * params.scale;
       let p1_0 = select(vec4f(0.0), exp_safe(s1_0 * params.scale - lse0), inside(four(i + 0u), low1, high1));
       t1_0 = p1_0 * (t1_0 - along0) * params.scale;
-      let p1_1 = select(vec4f(0.0), exp_safe(s1_1 * params.scale - lse1), inside(four(i + 4u), low1, high1));
-      t1_1 = p1_1 * (t1_1 - along1) * params.scale;
-      let p2_0 = select(vec4f(0.0), exp_safe(s2_0 * params.scale - lse0), inside(four(i + 0u), low2, high2));
-      t2_0 = p2_0 * (t2_0 - along0) * params.scale;
-      let p2_1 = select(vec4f(0.0), exp_safe(s2_1 * params.scale - lse1), inside(four(i + 4u), low2, high2));
-      t2_1 = p2_1 * (t2_1 - along1) * params.scale;
-      let p3_0 = select(vec4f(0.0), exp_safe(s3_0 * params.scale - lse0), inside(four(i + 0u), low3, high3));
-      t3_0 = p3_0 * (t3_0 - along0) * params.scale;
-      let p3_1 = select(vec4f(0.0), exp_safe(s3_1 * params.scale - lse1), inside(four(i + 4u), low3, high3));
-      t3_1 = p3_1 * (t3_1 - along1) * params.scale;
       let first = n == 0u && i == begin;
       for (var d = 0u; d < width; d++) {
-        var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first); var o2 = select(dk[k2 + d], Elem(0.0), first);
-        var o3 = select(dk[k3 + d], Elem(0.0), first);
+        var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first);
         {
           let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
-          o0 = blend(o0, t0_0, b0, b1, b2, b3); o1 = blend(o1, t1_0, b0, b1, b2, b3); o2 = blend(o2, t2_0, b0, b1, b2, b3);
-          o3 = blend(o3, t3_0, b0, b1, b2, b3);
+          o0 = blend(o0, t0_0, b0, b1, b2, b3); o1 = blend(o1, t1_0, b0, b1, b2, b3);
         }
-        {
-          let b0 = q[q4 + d]; let b1 = q[q5 + d]; let b2 = q[q6 + d]; let b3 = q[q7 + d];
-          o0 = blend(o0, t0_1, b0, b1, b2, b3); o1 = blend(o1, t1_1, b0, b1, b2, b3); o2 = blend(o2, t2_1, b0, b1, b2, b3);
-          o3 = blend(o3, t3_1, b0, b1, b2, b3);
-        }
-        dk[k0 + d] = o0; dk[k1 + d] = o1; dk[k2 + d] = o2; dk[k3 + d] = o3;
+        dk[k0 + d] = o0; dk[k1 + d] = o1;
       }
       for (var d = 0u; d < width; d++) {
-        var o0 = select(dv[k0 + d], Elem(0.0), first); var o1 = select(dv[k1 + d], Elem(0.0), first); var o2 = select(dv[k2 + d], Elem(0.0), first);
-        var o3 = select(dv[k3 + d], Elem(0.0), first);
+        var o0 = select(dv[k0 + d], Elem(0.0), first); var o1 = select(dv[k1 + d], Elem(0.0), first);
         {
           let b0 = dy[q0 + d]; let b1 = dy[q1 + d]; let b2 = dy[q2 + d]; let b3 = dy[q3 + d];
-          o0 = blend(o0, p0_0, b0, b1, b2, b3); o1 = blend(o1, p1_0, b0, b1, b2, b3); o2 = blend(o2, p2_0, b0, b1, b2, b3);
-          o3 = blend(o3, p3_0, b0, b1, b2, b3);
+          o0 = blend(o0, p0_0, b0, b1, b2, b3); o1 = blend(o1, p1_0, b0, b1, b2, b3);
         }
-        {
-          let b0 = dy[q4 + d]; let b1 = dy[q5 + d]; let b2 = dy[q6 + d]; let b3 = dy[q7 + d];
-          o0 = blend(o0, p0_1, b0, b1, b2, b3); o1 = blend(o1, p1_1, b0, b1, b2, b3); o2 = blend(o2, p2_1, b0, b1, b2, b3);
-          o3 = blend(o3, p3_1, b0, b1, b2, b3);
-        }
-        dv[k0 + d] = o0; dv[k1 + d] = o1; dv[k2 + d] = o2; dv[k3 + d] = o3;
+        dv[k0 + d] = o0; dv[k1 + d] = o1;
       }
     }
   }
