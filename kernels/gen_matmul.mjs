@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 // that each lane loads per step of four k; group: tiles per workgroup, side by side along the columns.
 const FILES = {
   matmul_lanes8: { lanes: 8, aTiles: 1, bTiles: 1, group: 1 },
-  matmul_lanes4: { lanes: 4, aTiles: 1, bTiles: 1, group: 1 },
+  matmul_lanes4: { lanes: 4, aTiles: 1, bTiles: 4, group: 1 },
   matmul_single: { lanes: 1, aTiles: 1, bTiles: 2, group: 64 },
 };
 
@@ -188,7 +188,7 @@ function entry(t, ragged) {
     '  let a_base = batch * params.a_stride;',
     '  let b_base = batch * params.b_stride;',
     '  let end = min(params.k, (split + 1u) * params.chunk);',
-    ...packed(4, all((r, c) => `var ${name(r, c)} = vec4f();`), '  '),
+    ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f();`), '  '),
     '  for (var k = split * params.chunk; k < end; k += 4u) {',
     ...each(bTiles, c => `    let b${c} = b_block${suffix}(b_base, k, col${c ? ` + ${4 * lanes * c}u` : ''});`),
   ];
@@ -205,9 +205,10 @@ function entry(t, ragged) {
   }
   lines.push('  }', '  let y_base = (split * params.batch + batch) * params.m * params.n;');
   lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${name(r, c)},`).join(' ')), '    '), '  );');
-  lines.push('  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.',
-    '  let inside = min(params.tile_rows, params.m - min(row, params.m));', '  for (var r = 0u; r < inside; r++) {');
-  lines.push(...each(bTiles, c => `    store${suffix}(y_base, row + r, col${c ? ` + ${4 * lanes * c}u` : ''}, tile[${bTiles > 1 ? `${bTiles}u * r + ${c}u` : 'r'}]);`), '  }');
+  lines.push('  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.',
+    `  let inside = min(params.tile_rows, params.m - min(row, params.m))${bTiles > 1 ? ` * ${bTiles}u` : ''};`);
+  if (bTiles === 1) lines.push('  for (var r = 0u; r < inside; r++) {', `    store${suffix}(y_base, row + r, col, tile[r]);`, '  }');
+  else lines.push('  for (var i = 0u; i < inside; i++) {', `    store${suffix}(y_base, row + i / ${bTiles}u, col + i % ${bTiles}u * ${4 * lanes}u, tile[i]);`, '  }');
   lines.push('}');
   return lines.join('\n') + '\n';
 }

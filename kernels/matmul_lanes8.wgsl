@@ -163,14 +163,10 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f();
-  var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
-  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f();
-  var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
-  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f();
-  var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
-  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f();
-  var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
+  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f(); var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
+  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f(); var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
+  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f(); var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
+  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f(); var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
   for (var k = split * params.chunk; k < end; k += 4u) {
     let b0 = b_block(b_base, k, col);
     let a0 = a_block(a_base, own_row, k);
@@ -212,7 +208,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
     c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31,
   );
-  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m));
   for (var r = 0u; r < inside; r++) {
     store(y_base, row + r, col, tile[r]);
@@ -236,14 +232,10 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f();
-  var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
-  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f();
-  var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
-  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f();
-  var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
-  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f();
-  var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
+  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f(); var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
+  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f(); var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
+  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f(); var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
+  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f(); var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
   for (var k = split * params.chunk; k < end; k += 4u) {
     let b0 = b_block_ragged(b_base, k, col);
     let a0 = a_block_ragged(a_base, own_row, k, end);
@@ -285,7 +277,7 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
     c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31,
   );
-  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
+  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m));
   for (var r = 0u; r < inside; r++) {
     store_ragged(y_base, row + r, col, tile[r]);

@@ -161,7 +161,8 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
   for (var k = split * params.chunk; k < end; k += 4u) {
     let b0 = b_block(b_base, k, col);
     let b1 = b_block(b_base, k, col + 4u);
@@ -179,11 +180,10 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   var tile = array<vec4f, 8>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
   );
-  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
-  let inside = min(params.tile_rows, params.m - min(row, params.m));
-  for (var r = 0u; r < inside; r++) {
-    store(y_base, row + r, col, tile[2u * r + 0u]);
-    store(y_base, row + r, col + 4u, tile[2u * r + 1u]);
+  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
+  let inside = min(params.tile_rows, params.m - min(row, params.m)) * 2u;
+  for (var i = 0u; i < inside; i++) {
+    store(y_base, row + i / 2u, col + i % 2u * 4u, tile[i]);
   }
 }
 
@@ -203,7 +203,8 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
   for (var k = split * params.chunk; k < end; k += 4u) {
     let b0 = b_block_ragged(b_base, k, col);
     let b1 = b_block_ragged(b_base, k, col + 4u);
@@ -221,10 +222,9 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   var tile = array<vec4f, 8>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
   );
-  // The bound hangs on the shape alone, so that drivers leave the loop a loop: unrolled, it costs them seconds to compile.
-  let inside = min(params.tile_rows, params.m - min(row, params.m));
-  for (var r = 0u; r < inside; r++) {
-    store_ragged(y_base, row + r, col, tile[2u * r + 0u]);
-    store_ragged(y_base, row + r, col + 4u, tile[2u * r + 1u]);
+  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
+  let inside = min(params.tile_rows, params.m - min(row, params.m)) * 2u;
+  for (var i = 0u; i < inside; i++) {
+    store_ragged(y_base, row + i / 2u, col + i % 2u * 4u, tile[i]);
   }
 }
