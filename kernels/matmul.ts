@@ -23,6 +23,7 @@ interface Tile {
 // costs as much as a dozen multiplications, so tiles are shared: each lane loads its part, and the rest comes by subgroupBroadcast.
 // lavapipe: 32 × 32 by 8 lanes 22-33; 64 × 32 25-35 and 32 × 64 24-29 take twice as long to compile; without sharing 6-13 (4 × 8 to 8 × 16 each).
 const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32, tileRows: 32 };
+// Real shapes on two calmer cores: 4096×384×128 29, 4096×128×512 31, dW 768×256×16384 36, dW 128×512×4096 24-31, 500×333×130 19; robustness off 1.2-1.5 times that.
 // SwiftShader (256³): 16 × 64 by 4 lanes 5.0-7.4; 16 × 32 4.0-6.0; 16 × 16 3.3-4.6; 64 × 16 3.7-5.9; without sharing 2.7-5.2.
 const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 64, tileRows: 16 };
 // Adapters that could not be measured (real GPUs): 4 × 8 per invocation, neighbours side by side, no subgroups needed.
