@@ -35,6 +35,9 @@ export interface OpenOptions {
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'];
 
+/** How long a read that was refused waits for the reason: a page hears of a loss from another process. */
+const REASON_MS = 3000;
+
 function profileOf(text: string): string {
   if (/swiftshader/i.test(text)) return 'swiftshader';
   return /llvmpipe|lavapipe|mesa software/i.test(text) ? 'lavapipe' : 'default';
@@ -52,6 +55,8 @@ export class Device {
   readonly lost: Promise<DeviceError>;
   liveTensors = 0;
   private failure: DeviceError | undefined;
+  /** Resolves with the first error that WebGPU reports on the side. */
+  private readonly failed: Promise<void>;
   private readonly staging: { buffer: GPUBuffer; bytes: number }[] = [];
 
   constructor(gpu: GPUDevice, adapter: AdapterSummary) {
@@ -61,7 +66,10 @@ export class Device {
     this.features = gpu.features as unknown as ReadonlySet<string>;
     this.pool = new Pool(gpu);
     this.recorder = new Recorder(this);
+    let tell = (): void => {};
+    this.failed = new Promise(done => { tell = done; });
     this.lost = gpu.lost.then(info => {
+      tell();
       this.failure = new DeviceError(`device: it was lost (${info.reason}: ${info.message || 'no message'}), expected it to live; open a new one and load again`, 'lost');
       return this.failure;
     });
@@ -70,6 +78,7 @@ export class Device {
       const { error } = event as GPUUncapturedErrorEvent;
       const kind = error.constructor.name === 'GPUOutOfMemoryError' ? 'out-of-memory' : error.constructor.name === 'GPUValidationError' ? 'validation' : 'internal';
       this.failure ??= new DeviceError(`device: ${kind} error, expected none: ${error.message}`, kind);
+      tell();
     });
   }
 
@@ -160,7 +169,7 @@ export class Device {
       await wait(stage.buffer.mapAsync(1, 0, bytes));
     } catch (cause) {
       stage.buffer.destroy();
-      if (!this.failure) await Promise.race([this.lost, new Promise(done => setTimeout(done, 100))]);
+      if (!this.failure) await this.reason();
       throw this.failure ?? new DeviceError(`read: the buffer could not be mapped (${(cause as Error).message})`, 'internal');
     }
     const copy = stage.buffer.getMappedRange(0, bytes).slice(0);
@@ -170,6 +179,12 @@ export class Device {
     await this.recorder.timer.inspect();
     this.check();
     return copy;
+  }
+
+  private async reason(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([this.failed, new Promise(done => { timer = setTimeout(done, REASON_MS); })]);
+    clearTimeout(timer);
   }
 
   private stage(bytes: number): { buffer: GPUBuffer; bytes: number } {

@@ -98,6 +98,7 @@ export class Recorder {
     return (this.encoder ??= this.device.gpu.createCommandEncoder());
   }
 
+  /** Notes that the commands that wait use this storage. */
   touch(storage: Storage): void {
     storage.lastUse = this.serial;
   }
@@ -167,6 +168,7 @@ export class Recorder {
     return base;
   }
 
+  /** What the function `dispatch` does, without its types. @throws DeviceError for a grid, parameter or tensor that does not fit, and after a loss or error */
   dispatch(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, params: Readonly<Record<string, number>>, workgroups: Workgroups, options: DispatchOptions): void {
     this.device.check();
     const grid = typeof workgroups === 'number' ? fold(workgroups) : workgroups;

@@ -49,6 +49,7 @@ export class Tensor {
     return this.held;
   }
 
+  /** Whether the storage was given back: the tensor can no longer be used. */
   get released(): boolean {
     return this.held === undefined;
   }
