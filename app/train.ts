@@ -12,13 +12,16 @@ import { Trainer } from '../train/loop.ts';
 import type { StepReport } from '../train/loop.ts';
 import { PictureBatches, pictureTable } from '../train/pictures.ts';
 import type { PictureTable } from '../train/pictures.ts';
-import { NANO } from '../train/presets.ts';
+import { PRESETS } from '../train/presets.ts';
+import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
+import { clearStates } from '../train/state.ts';
+import type { WriteOptions } from '../weights/writer.ts';
 import { loadArtistSet, modelPixels, smallPictures } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
 import { progressBar } from './progress.ts';
-import { openRunLog } from './run_log.ts';
+import { openRunLog, readRunLog } from './run_log.ts';
 import { writeTrainReport } from './train_report.ts';
 
 export interface TrainOptions {
@@ -37,6 +40,8 @@ export interface TrainOptions {
   fresh?: boolean;
   device?: Device;
   quiet?: boolean;
+  /** File system that states are written with. */
+  files?: WriteOptions;
 }
 
 export interface TrainResult {
@@ -48,13 +53,18 @@ export interface TrainResult {
   leftOut?: { artist: string; pictureToText: Recall; textToPicture: Recall };
 }
 
-/** The preset with the command line's changes. */
+/** The preset with the command line's changes. @param options parsed command line @returns the recipe @throws CliError for an unknown preset or artist, RangeError for a broken recipe */
 export function recipeOf(options: TrainOptions): Recipe {
-  if (options.preset !== 'nano') throw new CliError(`train: preset is ${options.preset}, expected nano`);
+  const preset = Object.hasOwn(PRESETS, options.preset) ? PRESETS[options.preset]! : undefined;
+  if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(PRESETS).join(', ')}`);
+  const { leaveOut } = options;
+  if (leaveOut !== undefined && !(TRAIN_ARTISTS as readonly string[]).includes(leaveOut)) throw new CliError(`train: --leave-out is ${leaveOut}, expected one of ${TRAIN_ARTISTS.join(', ')}`);
   const { steps, batch, lr, seed, textLr } = options;
   const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, textLr }).filter(([, v]) => v !== undefined));
-  const recipe = { ...NANO, ...changes, shuffleTexts: options.shuffleTexts ?? false };
-  return { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
+  const recipe = { ...preset, ...changes, artists: preset.artists.filter(a => a !== leaveOut), shuffleTexts: options.shuffleTexts ?? false };
+  const fitted = { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
+  checkRecipe(fitted);
+  return fitted;
 }
 
 async function trainingTable(device: Device, artists: readonly Artist[], names: readonly string[], crop: number, e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
@@ -83,7 +93,6 @@ export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: reado
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const recipe = recipeOf(options);
   const leaveOut = options.leaveOut as Artist | undefined;
-  if (leaveOut && !TRAIN_ARTISTS.includes(leaveOut)) throw new CliError(`train: --leave-out is ${leaveOut}, expected one of ${TRAIN_ARTISTS.join(', ')}`);
   const say = (text: string): void => { if (!options.quiet) console.error(text); };
   const device = options.device ?? (await openDevice());
   say(`adapter: ${device.adapter.notice}`);
@@ -91,17 +100,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const names = e4.concepts.map(c => c.name);
   const model = VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
   const crop = model.config.vision.cropSize;
-  const artists = TRAIN_ARTISTS.filter(a => a !== leaveOut);
-  const table = await trainingTable(device, artists, names, crop, e4);
-  say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
+  const table = await trainingTable(device, recipe.artists, names, crop, e4);
+  say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
   const batches = new PictureBatches(table, recipe, crop);
   const trainer = new Trainer(model, recipe, batches);
+  if (options.fresh) await clearStates(options.out);
   const resumed = !options.fresh && (await trainer.resume(options.out, text => say(`warning: ${text}`)));
   if (resumed) say(`resumed at step ${trainer.step} of ${recipe.steps}`);
   const held = leaveOut ? await loadArtistSet(e4, leaveOut) : undefined;
   const result = await run(trainer, options, held, names);
   await trainer.withAverage(() => model.save(options.out));
-  await writeTrainReport(options.out, recipe, device.adapter.notice);
+  const report = await writeTrainReport(options.out, recipe, device.adapter.notice);
+  say(`${result.steps} steps done, loss ${result.loss.toFixed(3)}; checkpoint in ${options.out}, curves in ${report}`);
   trainer.dispose();
   const { leftOut: recalls, ...rest } = result;
   return { out: options.out, adapter: device.adapter.notice, ...rest, ...(held && recalls ? { leftOut: { artist: held.artist, ...recalls } } : {}) };
@@ -135,9 +145,10 @@ async function run(trainer: Trainer, options: TrainOptions, held: ArtistSet | un
       }
       await log.write({ ...last, samplesPerSecond: recipe.batch / (last.timeMs / 1000), ...(leftOut ? { r1: leftOut.pictureToText.r1, r5: leftOut.pictureToText.r5, r10: leftOut.pictureToText.r10 } : {}) });
       bar.update(trainer.step, last, recipe.batch, leftOut?.pictureToText.r1);
-      if (trainer.step % options.saveEvery === 0 || done) await saveOrSay(trainer, options.out);
+      if (stop) break;
+      if (trainer.step % options.saveEvery === 0 || done) await saveOrSay(trainer, options);
     }
-    if (stop) await saveOrSay(trainer, options.out);
+    if (stop) await trainer.save(options.out, options.files);
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
@@ -145,13 +156,14 @@ async function run(trainer: Trainer, options: TrainOptions, held: ArtistSet | un
     await log.close();
   }
   if (stop && trainer.step < recipe.steps) throw new CliError(`train: interrupted at step ${trainer.step} of ${recipe.steps}; the state is saved in ${options.out}, the same command goes on from there`);
-  return { steps: trainer.step, loss: last?.loss ?? NaN, seconds: (performance.now() - began) / 1000, ...(leftOut ? { leftOut } : {}) };
+  const loss = last?.loss ?? (await readRunLog(options.out)).at(-1)?.loss ?? NaN; // the log knows it when nothing was left to do
+  return { steps: trainer.step, loss, seconds: (performance.now() - began) / 1000, ...(leftOut ? { leftOut } : {}) };
 }
 
 /** A full disk must not end a run: the older state is whole, training goes on, the next save is tried again. The last save must succeed. */
-async function saveOrSay(trainer: Trainer, out: string): Promise<void> {
+async function saveOrSay(trainer: Trainer, { out, files }: TrainOptions): Promise<void> {
   try {
-    await trainer.save(out);
+    await trainer.save(out, files);
   } catch (error) {
     if (trainer.step >= trainer.recipe.steps) throw error;
     console.error(`warning: step ${trainer.step} was not saved: ${(error as Error).message}; the state before it is unharmed, training goes on`);

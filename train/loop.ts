@@ -12,6 +12,7 @@ import type { PictureBatch, PictureBatches } from './pictures.ts';
 import { checkRecipe, fingerprint } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
 import { cosine } from './schedule.ts';
+import type { WriteOptions } from '../weights/writer.ts';
 import { loadState, saveState } from './state.ts';
 
 /** Training cannot go on; the message says at which step and what was saved. */
@@ -109,9 +110,9 @@ export class Trainer {
     return out;
   }
 
-  /** Saves the state of now. Node only. @param folder of the run @returns path of the file */
-  async save(folder: string): Promise<string> {
-    return saveState(folder, { step: this.step, settings: fingerprint(this.recipe), tensors: await this.snapshot() });
+  /** Saves the state of now. Node only. @param folder of the run @param options file system to write with @returns path of the file @throws WeightError when the disk refuses */
+  async save(folder: string, options: WriteOptions = {}): Promise<string> {
+    return saveState(folder, { step: this.step, settings: fingerprint(this.recipe), tensors: await this.snapshot() }, options);
   }
 
   /** Goes on from the newest whole state of a run. Node only. @param folder of the run @param warn gets sentences about damaged files @returns whether there was one */

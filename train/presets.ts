@@ -1,4 +1,5 @@
-// The nano preset: the whole VL-JEPA, small. A small model is a small config; the networks are those of the full-size checkpoints.
+// The presets: the whole VL-JEPA, small. A small model is a small config; the networks are those of the full-size checkpoints.
+import { TRAIN_ARTISTS } from '../data/e4.ts';
 import type { Recipe } from './recipe.ts';
 
 const VISION = {
@@ -23,6 +24,21 @@ export const NANO: Recipe = {
   name: 'nano',
   model: { model_type: 'vl_jepa', embedding_dim: 128, pool: 'all', resize: 'stretch', vision_config: VISION, predictor_config: PREDICTOR, text_config: TEXT },
   init: { linear: { fanIn: 1 }, patch: { fanIn: 1 }, embedding: { std: 0.09 } },
-  seed: 1, steps: 8000, batch: 256, lr: 1.5e-3, floor: 0.02, warmup: 400, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, textLr: 1, average: 0.998,
+  artists: TRAIN_ARTISTS, seed: 1, steps: 8000, batch: 256, lr: 1.5e-3, floor: 0.02, warmup: 400, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, textLr: 1, average: 0.998,
   augment: {}, templates: [0], shuffleTexts: false,
 };
+
+/** Learns nothing worth having: a run of seconds, to try the machinery and to test it. Two artists, four visual tokens, width 24. */
+export const TINY: Recipe = {
+  ...NANO, name: 'tiny', artists: ['emojione-v1', 'emojione'],
+  model: {
+    model_type: 'vl_jepa', embedding_dim: 16, pool: 'all', resize: 'stretch',
+    vision_config: { ...VISION, hidden_size: 24, num_attention_heads: 2, num_hidden_layers: 1, patch_size: 8, crop_size: 16, image_size: 16, mlp_ratio: 2 },
+    predictor_config: { ...PREDICTOR, hidden_size: 16, intermediate_size: 24, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 },
+    text_config: { ...TEXT, hidden_size: 16, intermediate_size: 24, num_attention_heads: 2, head_dim: 8, query_pre_attn_scalar: 8 },
+  },
+  steps: 40, batch: 8, warmup: 4,
+};
+
+/** Recipes by name. */
+export const PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO, tiny: TINY };

@@ -1,5 +1,6 @@
 // A training recipe: everything that decides the weights, as data. Its fingerprint is stored with every state.
 import type { AugmentConfig } from '../data/augment.ts';
+import type { Artist } from '../data/e4.ts';
 
 export interface Recipe {
   /** Name of the preset. */
@@ -8,6 +9,8 @@ export interface Recipe {
   model: Record<string, unknown>;
   /** Standard deviations of the initial weights by kind of tensor, see model/params.ts. */
   init?: Record<string, unknown>;
+  /** Whose drawings are trained on. */
+  artists: readonly Artist[];
   seed: number;
   steps: number;
   batch: number;
@@ -46,4 +49,5 @@ export function checkRecipe(recipe: Recipe): void {
   whole('warmup', 0);
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number > 0`);
   for (const field of ['floor', 'textLr', 'weightDecay', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+  for (const field of ['artists', 'templates'] as const) if (recipe[field].length === 0) throw new RangeError(`train: ${field} is empty, expected at least one`);
 }

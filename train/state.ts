@@ -1,7 +1,7 @@
 // Training state on disk: one file per save holds weights, moments, averages, step and settings, so that nothing can disagree; the newest whole file wins.
 import { openSafetensors } from '../weights/safetensors.ts';
 import { removeStaleTemporaries, writeSafetensors } from '../weights/writer.ts';
-import type { TensorEntry } from '../weights/writer.ts';
+import type { TensorEntry, WriteOptions } from '../weights/writer.ts';
 
 /** A saved state cannot be used. */
 export class StateError extends Error {
@@ -33,18 +33,22 @@ async function fingerprint({ step, settings, tensors }: TrainingState): Promise<
 }
 
 /**
- * Writes a state: temporary file, fsync, re-read, rename, fsync of the folder; then removes all but the two newest. A failed save leaves the older ones as they were.
+ * Writes a state: temporary file, fsync, re-read, rename, fsync of the folder; then removes all but this one and the one before it. A failed save leaves the
+ * older ones as they were. States of later steps go too: they are damaged ones that were passed over, and would outlive every good one.
  * Node only.
- * @param folder of the run @param state what to store @returns path of the file @throws WeightError when the disk refuses
+ * @param folder of the run @param state what to store @param options file system to write with @returns path of the file @throws WeightError when the disk refuses
  */
-export async function saveState(folder: string, state: TrainingState): Promise<string> {
+export async function saveState(folder: string, state: TrainingState, options: WriteOptions = {}): Promise<string> {
   const { join } = await import('node:path');
   const { mkdir, unlink } = await import('node:fs/promises');
   await mkdir(folder, { recursive: true });
   const entries: TensorEntry[] = [...state.tensors].map(([name, { shape, data }]) => ({ name, dtype: 'F32', shape, bytes: bytesOf(data) }));
-  const path = join(folder, `state-${String(state.step).padStart(8, '0')}.safetensors`);
-  await writeSafetensors(path, entries, { step: String(state.step), settings: state.settings, sha256: await fingerprint(state) });
-  for (const old of (await savedStates(folder)).slice(KEEP)) await unlink(join(folder, old));
+  const name = `state-${String(state.step).padStart(8, '0')}.safetensors`;
+  const path = join(folder, name);
+  await writeSafetensors(path, entries, { step: String(state.step), settings: state.settings, sha256: await fingerprint(state) }, options);
+  const names = await savedStates(folder);
+  const kept = names.slice(names.indexOf(name)).slice(0, KEEP);
+  for (const other of names) if (!kept.includes(other)) await unlink(join(folder, other));
   return path;
 }
 
@@ -52,6 +56,30 @@ export async function saveState(folder: string, state: TrainingState): Promise<s
 export async function savedStates(folder: string): Promise<string[]> {
   const { readdir } = await import('node:fs/promises');
   return (await readdir(folder).catch(() => [] as string[])).filter(f => NAME.test(f)).sort().reverse();
+}
+
+/** The fields in which two fingerprints differ, for people. */
+function changes(then: string, now: string): string {
+  const [before, after] = [then, now].map(text => JSON.parse(text || '{}') as Record<string, unknown>) as [Record<string, unknown>, Record<string, unknown>];
+  const show = (value: unknown): string => {
+    const text = JSON.stringify(value) ?? 'nothing';
+    return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  };
+  const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(f => JSON.stringify(before[f]) !== JSON.stringify(after[f]));
+  return fields.map(f => `${f} was ${show(before[f])} and is ${show(after[f])}`).join(', ') || 'another order of fields';
+}
+
+/** Removes every saved state and what killed saves left behind: the run begins again. Node only. @param folder of the run @returns nothing */
+export async function clearStates(folder: string): Promise<void> {
+  const { join } = await import('node:path');
+  const { unlink } = await import('node:fs/promises');
+  for (const name of await savedStates(folder)) await unlink(join(folder, name));
+  await removeLeftovers(folder);
+}
+
+async function removeLeftovers(folder: string): Promise<void> {
+  const { access } = await import('node:fs/promises');
+  if (await access(folder).then(() => true, () => false)) await removeStaleTemporaries(folder);
 }
 
 async function readState(path: string): Promise<TrainingState> {
@@ -74,13 +102,15 @@ async function readState(path: string): Promise<TrainingState> {
  */
 export async function loadState(folder: string, settings: string, warn: (text: string) => void): Promise<TrainingState | undefined> {
   const { join } = await import('node:path');
-  const names = await savedStates(folder);
-  if (names.length) await removeStaleTemporaries(folder);
-  for (const name of names) {
+  await removeLeftovers(folder);
+  for (const name of await savedStates(folder)) {
     const path = join(folder, name);
-    const state = await readState(path).catch((error: Error) => warn(`${error.message}; the state before it is used`));
+    const state = await readState(path).catch((error: Error) => {
+      warn(`${error.message}; the state before it is used`);
+      return undefined;
+    });
     if (!state) continue;
-    if (state.settings !== settings) throw new StateError(`resume: ${path} was made with other settings, expected ${settings}, got ${state.settings}; choose another --out or the old settings`);
+    if (state.settings !== settings) throw new StateError(`resume: ${path} was made with other settings (${changes(state.settings, settings)}), expected those of this run; choose another --out or the old settings`);
     return state;
   }
   return undefined;
