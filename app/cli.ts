@@ -22,7 +22,7 @@ function parse(name: string, command: Command, args: string[]): { values: Values
     const defaults = Object.fromEntries(Object.entries(command.options).flatMap(([option, o]) => (o.default === undefined ? [] : [[option, o.default]])));
     return { values: { ...defaults, ...values } as Values, positionals };
   } catch (error) {
-    const message = (error as Error).message.split('\n')[0]!.split('. To specify')[0]!;
+    const message = (error as Error).message.split('\n')[0]!.split('. To specify')[0]!.replace(/\.$/, '');
     throw new CliError(`${name}: ${message}, expected ${Object.keys(command.options).map(o => `--${o}`).join(', ') || 'no options'}, --json or --help`);
   }
 }
@@ -40,6 +40,7 @@ async function main(argv: string[]): Promise<void> {
     process.stdout.write(help(name, command));
     return;
   }
+  if (positionals.length > (command.most ?? Infinity)) throw new CliError(`${name}: ${positionals[command.most!]} was given too, expected ${command.most === 0 ? 'options alone' : `at most ${command.most} word`}`);
   const result = await command.run(values, positionals);
   if (values.json && result !== undefined) process.stdout.write(`${JSON.stringify(result)}\n`);
 }

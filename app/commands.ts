@@ -14,6 +14,8 @@ export interface Option {
 export interface Command {
   summary: string;
   usage: string;
+  /** Words beside the options, at most; default any number of files. */
+  most?: number;
   options: Readonly<Record<string, Option>>;
   example: string;
   /** Prints for people, returns the object for --json. */
@@ -51,14 +53,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   info: {
     summary: 'adapter, features, limits, kernel profile',
-    usage: '', options: {}, example: 'vl-jepa info --json',
+    usage: '', most: 0, options: {}, example: 'vl-jepa info --json',
     run: async v => (await import('./info.ts')).info(v.json === true),
   },
   inspect: {
     summary: 'what a checkpoint holds, checked against its config',
-    usage: 'DIR|FILE', options: {}, example: 'vl-jepa inspect checkpoints/nano',
-    run: async (v, [path, ...more]) => {
-      if (!path || more.length) throw new CliError('inspect: expected one folder or file');
+    usage: 'DIR|FILE', most: 1, options: {}, example: 'vl-jepa inspect checkpoints/nano',
+    run: async (v, [path]) => {
+      if (!path) throw new CliError('inspect: expected one folder or file');
       const { formatInspection, inspectCheckpoint } = await import('./inspect.ts');
       const report = await inspectCheckpoint(path);
       if (!v.json) console.log(formatInspection(report));
@@ -67,7 +69,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   run: {
     summary: 'one network on stored tensors: the parity tool',
-    usage: 'vision|predictor|text --model DIR --input IN.safetensors --output OUT.safetensors',
+    usage: 'vision|predictor|text --model DIR --input IN.safetensors --output OUT.safetensors', most: 1,
     options: {
       model: { type: 'string', value: 'DIR', help: 'Hugging Face folder of the network' },
       input: { type: 'string', value: 'FILE', help: 'safetensors with the inputs' },
@@ -78,8 +80,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       'all-layers': { type: 'boolean', help: 'also write embeddings and layers.i' },
     },
     example: 'vl-jepa run vision --model test/golden/vision/tiny-a --input test/golden/vision/tiny-a/inputs.safetensors --output /tmp/out.safetensors --all-layers',
-    run: async (v, [network, ...more]) => {
-      if (!network || more.length) throw new CliError('run: expected one network, vision, predictor or text');
+    run: async (v, [network]) => {
+      if (!network) throw new CliError('run: expected one network, vision, predictor or text');
       const { runNetwork } = await import('./run.ts');
       const result = await runNetwork({
         network: network as 'vision', model: required('run', v, 'model'), input: required('run', v, 'input'), output: required('run', v, 'output'), dtype: text(v, 'dtype') as 'f32',
@@ -112,9 +114,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   train: {
     summary: 'trains a small VL-JEPA on set E4; the same command resumes after any kill',
-    usage: '--preset nano --out DIR',
+    usage: '--preset nano --out DIR', most: 0,
     options: {
-      preset: { type: 'string', value: 'nano', help: 'recipe', default: 'nano' },
+      preset: { type: 'string', value: 'NAME', help: 'recipe: nano, or tiny to try the machinery in seconds', default: 'nano' },
       out: { type: 'string', value: 'DIR', help: 'folder of the run', default: 'runs/nano' },
       'leave-out': { type: 'string', value: 'ARTIST', help: 'leave one training artist out and evaluate on it' },
       steps: { type: 'string', value: 'N', help: 'training steps instead of the recipe\'s' },
@@ -139,13 +141,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   eval: {
     summary: 'R@1, R@5, R@10 of a checkpoint on one artist of set E4, beside the baselines',
-    usage: '--artist NAME', options: { model: MODEL, artist: { type: 'string', value: 'NAME', help: 'artist of set E4', default: 'fluent-emoji-flat' } },
+    usage: '--artist NAME', most: 0, options: { model: MODEL, artist: { type: 'string', value: 'NAME', help: 'artist of set E4', default: 'fluent-emoji-flat' } },
     example: 'vl-jepa eval --artist fluent-emoji-flat --json',
     run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
   },
   bench: {
     summary: 'kernel times: correct first, then timed',
-    usage: '[kernels]', options: { 'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' } },
+    usage: '[kernels]', most: 1, options: { 'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' } },
     example: 'vl-jepa bench kernels --output bench/results/kernels.json',
     run: async (v, [what = 'kernels']) => {
       if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels`);
