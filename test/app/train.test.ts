@@ -49,14 +49,14 @@ test.when(isNode, WHY, 'killed again and again, it ends with the weights of the 
   const args = command(hunted, '--save-every', '1');
   const next = generator(Date.now() % 100_000);
   let kills = 0;
-  for (; kills < 4; kills++) {
+  for (; kills < 3; kills++) {
     const { child, ended } = await startAndWait(args, hunted, kills === 0 ? 1 : 2 + Math.floor(next() * 3));
     await sleep(next() * 40);
     if (child.exitCode !== null) break;
     child.kill('SIGKILL');
     assert.is((await ended).code, null);
   }
-  assert.ok(kills >= 3, `${kills} kills before the run was done`);
+  assert.is(kills, 3, 'kills before the run was done');
   const last = await vlJepa(args);
   assert.match(last.stderr, /resumed at step \d+ of 40/);
   assert.not.match(last.stderr, /warning/);
@@ -140,12 +140,6 @@ test.when(isNode, WHY, 'wrong settings are refused before anything is loaded', a
     [['--preset', 'huge'], /^train: --preset is huge, expected one of nano, tiny$/], [['--leave-out', 'me'], /^train: --leave-out is me, expected one of noto, /], [['--lr', '0'], /^train: lr is 0, expected a number > 0$/],
     [['--batch', '1'], /^train: --batch is 1, expected a whole number of at least 2$/], [['--steps', '1.5'], /^train: --steps is 1.5, expected a whole number of at least 1$/],
   ] as const) assert.match(refusal(await vlJepa(['train', ...args])), said);
-});
-
-test.when(isNode, WHY, 'a batch larger than the number of concepts is refused', async () => {
-  const { code, stderr } = await vlJepa(['train', '--preset', 'tiny', '--batch', '5000', '--out', '/nowhere/at/all']);
-  assert.is(code, 1);
-  assert.match(stderr, /\nerror: train: batch is 5000, expected at most \d+, the number of concepts \(each occurs once in a batch\)\n$/);
 });
 
 test.run();
