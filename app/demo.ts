@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TEST_ARTIST, loadE4 } from '../data/e4.ts';
 import { decodePicture } from '../data/picture.ts';
-import type { Picture } from '../data/picture.ts';
+import type { Picture } from '../model/pictures.ts';
 import { openDevice } from '../engine/device.ts';
 import { VLJEPA } from '../model/vl_jepa.ts';
 import { labelBank, labelScores } from '../tasks/classify.ts';
@@ -13,7 +13,7 @@ import { retrieve } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { checkpointFolder, shortPath } from './checkpoint_path.ts';
 import { demoReport } from './demo_report.ts';
-import { RASTER, loadArtistSet, modelPixels } from './e4_set.ts';
+import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
 import { evaluateArtist } from './train.ts';
 
@@ -48,11 +48,6 @@ export interface DemoResult {
 const PAGE_STEP = 66;
 /** Words that are no concept's official name, and some that are: retrieval over the unseen artist's pictures. */
 const QUERIES = ['a red fruit', 'musical instrument', 'fish', 'a picture of house', 'smiling face with sunglasses', 'vehicle on water'];
-
-const pictureAt = (set: ArtistSet, i: number): Picture => {
-  const bytes = RASTER * RASTER * 3;
-  return { name: '', width: RASTER, height: RASTER, data: set.drawn.subarray(i * bytes, (i + 1) * bytes) } as Picture;
-};
 
 /** Runs the main job. @param options files, checkpoint, output folder @returns the object of --json */
 export async function demo({ model: folder, out, files, json }: DemoOptions): Promise<DemoResult> {
@@ -95,20 +90,20 @@ async function nameFiles(model: VLJEPA, pictures: Picture[], files: readonly str
 const best = (scores: Float32Array, names: readonly string[]): [string, number][] => topK(scores, 5).map(({ index, score }) => [names[index]!, Number(score.toFixed(4))]);
 
 function pageOfSet(set: ArtistSet, names: readonly string[], icons: readonly string[], scores: Float32Array): { classify: Answer[]; pictures: Picture[] } {
+  const pictures = decodedPictures(set);
   const page = set.concepts.map((_, i) => i).filter(i => i % PAGE_STEP === 0);
   const classify = page.map(i => ({ file: `${icons[set.concepts[i]!]}.svg`, truth: names[set.concepts[i]!]!, top5: best(scores.subarray(i * names.length, (i + 1) * names.length), names) }));
-  return { classify, pictures: page.map(i => pictureAt(set, i)) };
+  return { classify, pictures: page.map(i => pictures[i]!) };
 }
 
 async function findPictures(model: VLJEPA, set: ArtistSet, icons: readonly string[], names: readonly string[]): Promise<{ found: Found; pictures: Picture[] }[]> {
-  const pixels = modelPixels(model, set);
-  const gallery = model.predict(pixels, undefined, { batchSize: 256 });
+  const pictures = decodedPictures(set);
+  const gallery = model.predict(pictures, undefined, { batchSize: 256 });
   const hits = await retrieve(model, QUERIES, gallery, 6);
   gallery.dispose();
-  pixels.dispose();
   return hits.map((list, q) => ({
     found: { query: QUERIES[q]!, hits: list.map(h => ({ file: `${icons[set.concepts[h.index]!]}.svg`, name: names[set.concepts[h.index]!]!, score: Number(h.score.toFixed(4)) })) },
-    pictures: list.map(h => pictureAt(set, h.index)),
+    pictures: list.map(h => pictures[h.index]!),
   }));
 }
 

@@ -1,5 +1,5 @@
 // out/report.html of the main job: pictures, answers, scores and charts in one file.
-import type { Picture } from '../data/picture.ts';
+import type { Picture } from '../model/pictures.ts';
 import type { Recall } from '../tasks/metrics.ts';
 import type { Answer, DemoResult, Found } from './demo.ts';
 import { bar, escape, page } from './html.ts';

@@ -1,15 +1,16 @@
-// Set E4 as the model sees it: pictures of each artist at the size of the model's input, with the concept of each (Node only: drawings come from npm packages).
+// Set E4 as the model sees it: pictures of each artist with the concept of each (Node only: drawings come from npm packages).
 import type { Artist, E4 } from '../data/e4.ts';
 import { loadArtist } from '../data/raster.ts';
-import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
-import type { Tensor } from '../engine/tensor.ts';
-import { resizeCropNormalize } from '../kernels/preprocess.ts';
-import type { Triple } from '../kernels/preprocess.ts';
+import { pixelsOf } from '../model/pictures.ts';
+import type { Picture } from '../model/pictures.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 
 /** Edge at which drawings are rasterised, pixels. */
 export const RASTER = 64;
+
+/** Pictures that are resized between two readbacks. */
+const AT_ONCE = 256;
 
 /** One artist's drawings. */
 export interface ArtistSet {
@@ -30,31 +31,31 @@ export async function loadArtistSet(e4: E4, artist: Artist): Promise<ArtistSet> 
   return { artist, concepts: keys.map(k => place.get(k)!), drawn: pixels };
 }
 
-/**
- * Pictures as a model takes them, through the same resizing as a user's picture.
- * @param model whose size and normalisation count @param set drawings @returns [n, 1, 3, crop, crop]
- */
-export function modelPixels({ device, config }: VLJEPA, set: ArtistSet): Tensor {
-  return resized(device, set, config.vision.cropSize, config.mean as unknown as Triple, config.std as unknown as Triple);
-}
-
-function resized(device: Device, set: ArtistSet, crop: number, mean: Triple, std: Triple): Tensor {
-  return scope(() => resizeCropNormalize(device, { width: RASTER, height: RASTER, data: set.drawn }, { crop, mode: 'direct', mean, std }).view([set.concepts.length, 1, 3, crop, crop]));
+/** Drawings as decoded pictures, the form in which a user's files come too. @param set drawings @returns [n] pictures of RASTER x RASTER */
+export function decodedPictures(set: ArtistSet): Picture[] {
+  const bytes = RASTER * RASTER * 3;
+  return set.concepts.map((_, i) => ({ width: RASTER, height: RASTER, data: set.drawn.subarray(i * bytes, (i + 1) * bytes) }));
 }
 
 /**
- * Drawings at the model's size as bytes, for augmentation on the host: the same resizing, rounded to whole levels.
- * @param device where @param set drawings @param crop edge of the model's input @returns [n, crop, crop, 3]
+ * Drawings at the model's size as bytes, for augmentation on the host: trimmed, resized and rounded to whole levels as the model does it with a user's picture.
+ * @param model whose preprocessing counts @param set drawings @returns [n, crop, crop, 3]
  */
-export async function smallPictures(device: Device, set: ArtistSet, crop: number): Promise<Uint8Array> {
-  const plain = resized(device, set, crop, [0, 0, 0], [1, 1, 1]);
-  const values = await plain.read(); // [n, 3, S, S], 0 to 1
-  plain.dispose();
-  const plane = crop * crop;
-  const out = new Uint8Array(values.length);
-  for (let p = 0; p < set.concepts.length; p++) {
-    for (let c = 0; c < 3; c++) for (let i = 0; i < plane; i++) out[(p * plane + i) * 3 + c] = Math.round(values[(p * 3 + c) * plane + i]! * 255);
+export async function smallPictures({ device, config }: VLJEPA, set: ArtistSet): Promise<Uint8Array> {
+  const { cropSize } = config.vision;
+  const plane = cropSize * cropSize;
+  const pictures = decodedPictures(set);
+  const out = new Uint8Array(pictures.length * plane * 3);
+  for (let start = 0; start < pictures.length; start += AT_ONCE) {
+    const end = Math.min(start + AT_ONCE, pictures.length);
+    const pixels = scope(() => pixelsOf(device, config, pictures, start, end)); // [end - start, 1, 3, S, S]
+    const values = await pixels.read();
+    pixels.dispose();
+    for (let p = 0; p < end - start; p++) {
+      for (let c = 0; c < 3; c++) {
+        for (let i = 0; i < plane; i++) out[((start + p) * plane + i) * 3 + c] = Math.round((values[(p * 3 + c) * plane + i]! * config.std[c]! + config.mean[c]!) * 255);
+      }
+    }
   }
   return out;
 }
-

@@ -17,7 +17,7 @@ import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
 import { clearStates } from '../train/state.ts';
 import type { WriteOptions } from '../weights/writer.ts';
-import { loadArtistSet, modelPixels, smallPictures } from './e4_set.ts';
+import { decodedPictures, loadArtistSet, smallPictures } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
 import { progressBar } from './progress.ts';
@@ -67,20 +67,20 @@ export function recipeOf(options: TrainOptions): Recipe {
   return fitted;
 }
 
-async function trainingTable(device: Device, artists: readonly Artist[], names: readonly string[], crop: number, e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
+async function trainingTable(model: VLJEPA, artists: readonly Artist[], names: readonly string[], e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
   const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
   for (const artist of artists) {
     const set = await loadArtistSet(e4, artist);
-    sets.push({ concepts: set.concepts, pixels: await smallPictures(device, set, crop) });
+    sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
   }
-  return pictureTable(names, sets, crop);
+  return pictureTable(names, sets, model.config.vision.cropSize);
 }
 
 /** R@1 and friends of one artist's pictures against all names. */
 export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: readonly string[]): Promise<{ pictureToText: Recall; textToPicture: Recall; ranks: Uint32Array; scores: Float32Array }> {
   const { cropSize } = model.config.vision;
   const { predictions, texts } = scope(() => ({
-    predictions: model.predict(modelPixels(model, set), undefined, { batchSize: 256 }),
+    predictions: model.predict(decodedPictures(set), undefined, { batchSize: 256 }),
     texts: model.encodeText([...names], { batchSize: 256 }),
   }));
   const report = await evaluateRetrieval(model, predictions, texts, set.concepts);
@@ -100,7 +100,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const names = e4.concepts.map(c => c.name);
   const model = VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
   const crop = model.config.vision.cropSize;
-  const table = await trainingTable(device, recipe.artists, names, crop, e4);
+  const table = await trainingTable(model, recipe.artists, names, e4);
   say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
   const batches = new PictureBatches(table, recipe, crop);
   const trainer = new Trainer(model, recipe, batches);

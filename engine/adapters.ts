@@ -49,7 +49,7 @@ function found(adapter: GPUAdapter): FoundAdapter {
 
 /**
  * Finds an adapter: `navigator.gpu`, else Dawn on the system's drivers, else Dawn on the software driver out of npm package @sparticuz/chromium.
- * `VL_JEPA_ADAPTER=swiftshader` in the environment is the same as `choice: 'swiftshader'`.
+ * `VL_JEPA_ADAPTER=swiftshader` in the environment is the same as `choice: 'swiftshader'`; `VL_JEPA_TOGGLES=disable_robustness,…` adds Dawn toggles in Node.
  * @param choice which @param toggles Dawn toggles to enable beside our own (Node only) @returns the adapter @throws DeviceError when there is none
  */
 export async function findAdapter(choice: AdapterChoice, toggles: readonly string[] = []): Promise<FoundAdapter> {
@@ -61,7 +61,8 @@ export async function findAdapter(choice: AdapterChoice, toggles: readonly strin
   }
   if (typeof process === 'undefined' || !process.versions?.node) throw new DeviceError('openDevice: this browser has no WebGPU (navigator.gpu is missing)', 'unavailable');
   if (process.env.VL_JEPA_ADAPTER === 'swiftshader' && choice === 'auto') choice = 'swiftshader';
-  const flags = [`enable-dawn-features=${[...ENABLED, ...toggles].join(',')}`, `disable-dawn-features=${DISABLED.join(',')}`];
+  const extra = (process.env.VL_JEPA_TOGGLES ?? '').split(',').filter(Boolean);
+  const flags = [`enable-dawn-features=${[...ENABLED, ...toggles, ...extra].join(',')}`, `disable-dawn-features=${DISABLED.join(',')}`];
   if (choice === 'null') {
     const adapter = await open([...flags, 'backend=null']);
     if (adapter) return { adapter, software: true, notice: 'Dawn null backend: validates, computes nothing' };

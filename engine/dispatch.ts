@@ -45,7 +45,8 @@ interface Pipeline {
 const SLOT = 256;
 const SLOTS = 4096;
 const MAX_GROUPS = 65_535;
-const MAX_CACHED_GROUPS = 4096;
+/** Over all pipelines: drivers keep a mapping per group and die near 65,530 of them. */
+const MAX_CACHED_GROUPS = 16_384;
 
 /** Counters since the device was opened, for tests and benchmarks. */
 export interface Counters {
@@ -67,6 +68,7 @@ export class Recorder {
   private writtenSlots = 0;
   private readonly arena: GPUBuffer;
   private slots = 0;
+  private cachedGroups = 0;
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
   private current: Pipeline | undefined;
@@ -145,7 +147,8 @@ export class Recorder {
     if (params) entries.push({ binding: 0, resource: { buffer: this.arena, offset: 0, size: p.kernel.paramsBytes } });
     const group = this.device.gpu.createBindGroup({ layout: p.layout, entries });
     this.counters.bindGroups++;
-    if (p.groups.size >= MAX_CACHED_GROUPS) p.groups.clear();
+    if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();
+    this.cachedGroups++;
     p.groups.set(key, group);
     return group;
   }
@@ -222,6 +225,7 @@ export class Recorder {
   /** Forgets bind groups: their buffers were destroyed. */
   forgetGroups(): void {
     for (const p of this.pipelines.values()) p.groups.clear();
+    this.cachedGroups = 0;
   }
 }
 

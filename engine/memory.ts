@@ -30,7 +30,21 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** The allocator of one device: hands the same buffers out in the same order at every step, so bind groups are found in their cache. */
+/**
+ * The free buffer with the lowest id: the choice depends on which buffers are free, not on the order of their release, so every training step
+ * gets the same ones and finds its bind groups again. (The last one released would wander: hundreds of new groups per step, until the driver dies.)
+ */
+function takeLowest(list: Storage[] | undefined): Storage | undefined {
+  if (!list?.length) return undefined;
+  let at = 0;
+  for (let i = 1; i < list.length; i++) if (list[i]!.id < list[at]!.id) at = i;
+  const found = list[at]!;
+  list[at] = list[list.length - 1]!;
+  list.pop();
+  return found;
+}
+
+/** The allocator of one device: hands the same buffers out at every step, so bind groups are found in their cache. */
 export class Pool {
   private readonly gpu: GPUDevice;
   private readonly free = new Map<number, Storage[]>();
@@ -53,7 +67,7 @@ export class Pool {
     const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
     if (bytes > limit) throw new DeviceError(`allocate: a tensor of ${bytes} bytes was asked for, expected at most ${limit} (the device's storage binding limit)`, 'limit');
     const size = Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
-    const storage = this.free.get(size)?.pop() ?? this.create(size);
+    const storage = takeLowest(this.free.get(size)) ?? this.create(size);
     if (storage.refs !== 0) throw new DeviceError(`allocate: buffer ${storage.id} is in use twice`, 'internal');
     storage.refs = 1;
     this.liveBytes += storage.bytes;

@@ -1,7 +1,7 @@
 import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
-import { recordJoint } from '../engine/tape.ts';
+import { record, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { groupsFor, rowLoads } from './row_loads.ts';
 import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar } from './wgsl.gen.ts';
@@ -101,6 +101,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (q.size === 0 || k.size === 0) {
     const y = Tensor.zeros(device, q.shape);
     return recordJoint(y, [q, k, v], (_, needs) => [q, k, v].map((t, i) => (needs[i] ? Tensor.zeros(device, t.shape) : undefined)));
+  }
+  if (tq === 1 && tk === 1 && heads === kvHeads && !mask && !options.variant) {
+    return record(v.view(q.shape), [[v, dy => dy]]); // the weight of a single key is 1 whatever the score: y is v, and q and k take no part
   }
   const variant = variantFor(device, headDim, options.variant);
   const { kernel } = variant;

@@ -47,7 +47,14 @@ fn blend(sum: Elem, w: vec4f, b0: Elem, b1: Elem, b2: Elem, b3: Elem) -> Elem {
 fn top(s: vec4f) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
 fn total(s: vec4f) -> f32 { return (s.x + s.y) + (s.z + s.w); }
 // The clamp keeps exp inside the range where every adapter defines it.
-fn exp_safe(x: vec4f) -> vec4f { return exp(clamp(x, vec4f(-87.3), vec4f(88.7))); }
+// exp to 1e-7 relative, clamped (activation.wgsl has the derivation); the language promises 3 + 2|x| units only.
+fn exp_safe(x: vec4f) -> vec4f {
+  let v = clamp(x, vec4f(-87.3), vec4f(87.3));
+  let k = floor(v * 1.44269502 + 0.5);
+  let r = (v - k * 0.693145752) - k * 1.42860682e-6;
+  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
+  return ((p * r) * r + r + 1.0) * bitcast<vec4f>(vec4u(vec4i(k) + vec4i(127)) << vec4u(23u));
+}
 fn four(j: u32) -> vec4u { return vec4u(j, j + 1u, j + 2u, j + 3u); }
 
 // Keys that query i may see: [key_low, key_high); queries that may see key j: [query_low, query_high).
@@ -138,7 +145,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let ok0_3 = real3 & inside(four(j + 12u), low0, high0); s0_3 = select(vec4f(LOWEST), s0_3 * params.scale, ok0_3);
     let n0 = max(max(max(max(m0, top(s0_0)), top(s0_1)), top(s0_2)), top(s0_3)); s0_0 = select(vec4f(0.0), exp_safe(s0_0 - n0), ok0_0);
     s0_1 = select(vec4f(0.0), exp_safe(s0_1 - n0), ok0_1); s0_2 = select(vec4f(0.0), exp_safe(s0_2 - n0), ok0_2);
-    s0_3 = select(vec4f(0.0), exp_safe(s0_3 - n0), ok0_3); let old0 = l0 * exp(max(m0 - n0, -87.3)); m0 = n0;
+    s0_3 = select(vec4f(0.0), exp_safe(s0_3 - n0), ok0_3); let old0 = l0 * exp_safe(vec4f(m0 - n0)).x; m0 = n0;
     l0 = old0 + (((total(s0_0) + total(s0_1)) + total(s0_2)) + total(s0_3)); let share0 = select(1.0 / l0, 0.0, l0 == 0.0);
     let keep0 = old0 * share0; s0_0 *= share0; s0_1 *= share0; s0_2 *= share0; s0_3 *= share0;
     let ok1_0 = real0 & inside(four(j + 0u), low1, high1); s1_0 = select(vec4f(LOWEST), s1_0 * params.scale, ok1_0);
@@ -147,7 +154,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let ok1_3 = real3 & inside(four(j + 12u), low1, high1); s1_3 = select(vec4f(LOWEST), s1_3 * params.scale, ok1_3);
     let n1 = max(max(max(max(m1, top(s1_0)), top(s1_1)), top(s1_2)), top(s1_3)); s1_0 = select(vec4f(0.0), exp_safe(s1_0 - n1), ok1_0);
     s1_1 = select(vec4f(0.0), exp_safe(s1_1 - n1), ok1_1); s1_2 = select(vec4f(0.0), exp_safe(s1_2 - n1), ok1_2);
-    s1_3 = select(vec4f(0.0), exp_safe(s1_3 - n1), ok1_3); let old1 = l1 * exp(max(m1 - n1, -87.3)); m1 = n1;
+    s1_3 = select(vec4f(0.0), exp_safe(s1_3 - n1), ok1_3); let old1 = l1 * exp_safe(vec4f(m1 - n1)).x; m1 = n1;
     l1 = old1 + (((total(s1_0) + total(s1_1)) + total(s1_2)) + total(s1_3)); let share1 = select(1.0 / l1, 0.0, l1 == 0.0);
     let keep1 = old1 * share1; s1_0 *= share1; s1_1 *= share1; s1_2 *= share1; s1_3 *= share1;
     let ok2_0 = real0 & inside(four(j + 0u), low2, high2); s2_0 = select(vec4f(LOWEST), s2_0 * params.scale, ok2_0);
@@ -156,7 +163,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let ok2_3 = real3 & inside(four(j + 12u), low2, high2); s2_3 = select(vec4f(LOWEST), s2_3 * params.scale, ok2_3);
     let n2 = max(max(max(max(m2, top(s2_0)), top(s2_1)), top(s2_2)), top(s2_3)); s2_0 = select(vec4f(0.0), exp_safe(s2_0 - n2), ok2_0);
     s2_1 = select(vec4f(0.0), exp_safe(s2_1 - n2), ok2_1); s2_2 = select(vec4f(0.0), exp_safe(s2_2 - n2), ok2_2);
-    s2_3 = select(vec4f(0.0), exp_safe(s2_3 - n2), ok2_3); let old2 = l2 * exp(max(m2 - n2, -87.3)); m2 = n2;
+    s2_3 = select(vec4f(0.0), exp_safe(s2_3 - n2), ok2_3); let old2 = l2 * exp_safe(vec4f(m2 - n2)).x; m2 = n2;
     l2 = old2 + (((total(s2_0) + total(s2_1)) + total(s2_2)) + total(s2_3)); let share2 = select(1.0 / l2, 0.0, l2 == 0.0);
     let keep2 = old2 * share2; s2_0 *= share2; s2_1 *= share2; s2_2 *= share2; s2_3 *= share2;
     let ok3_0 = real0 & inside(four(j + 0u), low3, high3); s3_0 = select(vec4f(LOWEST), s3_0 * params.scale, ok3_0);
@@ -165,7 +172,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let ok3_3 = real3 & inside(four(j + 12u), low3, high3); s3_3 = select(vec4f(LOWEST), s3_3 * params.scale, ok3_3);
     let n3 = max(max(max(max(m3, top(s3_0)), top(s3_1)), top(s3_2)), top(s3_3)); s3_0 = select(vec4f(0.0), exp_safe(s3_0 - n3), ok3_0);
     s3_1 = select(vec4f(0.0), exp_safe(s3_1 - n3), ok3_1); s3_2 = select(vec4f(0.0), exp_safe(s3_2 - n3), ok3_2);
-    s3_3 = select(vec4f(0.0), exp_safe(s3_3 - n3), ok3_3); let old3 = l3 * exp(max(m3 - n3, -87.3)); m3 = n3;
+    s3_3 = select(vec4f(0.0), exp_safe(s3_3 - n3), ok3_3); let old3 = l3 * exp_safe(vec4f(m3 - n3)).x; m3 = n3;
     l3 = old3 + (((total(s3_0) + total(s3_1)) + total(s3_2)) + total(s3_3)); let share3 = select(1.0 / l3, 0.0, l3 == 0.0);
     let keep3 = old3 * share3; s3_0 *= share3; s3_1 *= share3; s3_2 *= share3; s3_3 *= share3;
     let first = j == begin; // y holds nothing yet, perhaps not even numbers

@@ -128,7 +128,7 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
 
 // c + Σ_i s[i] b[i], in order
 fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
-  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -155,6 +155,9 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
 }
 `;
 
+/** Products that are summed before they join the total. */
+const RUN = 16;
+
 function entry(t, ragged) {
   const { lanes, aTiles, bTiles, group } = t;
   const rows = lanes * 4 * aTiles;
@@ -163,6 +166,7 @@ function entry(t, ragged) {
   const down = lanes > 1 ? 1 : group / 8;
   const suffix = ragged ? '_ragged' : '';
   const name = (r, c) => `c${r}${bTiles > 1 ? `_${c}` : ''}`;
+  const total = (r, c) => name(r, c).replace('c', 't');
   const all = f => each(rows, r => each(bTiles, c => f(r, c)).join(' '));
   const tile = lanes > 1 ? `lane_index / ${lanes}u` : 'lane_index';
   const lines = [
@@ -188,23 +192,27 @@ function entry(t, ragged) {
     '  let a_base = batch * params.a_stride;',
     '  let b_base = batch * params.b_stride;',
     '  let end = min(params.k, (split + 1u) * params.chunk);',
-    ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f();`), '  '),
-    '  for (var k = split * params.chunk; k < end; k += 4u) {',
-    ...each(bTiles, c => `    let b${c} = b_block${suffix}(b_base, k, col${c ? ` + ${4 * lanes * c}u` : ''});`),
+    ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f(); var ${total(r, c)} = vec4f();`), '  '),
+    `  // Sums of ${RUN} products join the total as one: rounding grows with the number of additions in a row.`,
+    `  for (var run = split * params.chunk; run < end; run += ${RUN}u) {`,
+    `    let stop = min(run + ${RUN}u, end);`,
+    '    for (var k = run; k < stop; k += 4u) {',
+    ...each(bTiles, c => `      let b${c} = b_block${suffix}(b_base, k, col${c ? ` + ${4 * lanes * c}u` : ''});`),
   ];
   for (let j = 0; j < aTiles; j++) {
-    lines.push(`    let a${j} = a_block${suffix}(a_base, own_row${j ? ` + ${4 * lanes * j}u` : ''}, k${ragged ? ', end' : ''});`);
+    lines.push(`      let a${j} = a_block${suffix}(a_base, own_row${j ? ` + ${4 * lanes * j}u` : ''}, k${ragged ? ', end' : ''});`);
     for (let r = j * 4 * lanes; r < (j + 1) * 4 * lanes; r++) {
       const from = lanes > 1 ? `subgroupBroadcast(a${j}[${r % 4}], ${Math.floor(r / 4) % lanes}u)` : `a${j}[${r % 4}]`;
-      if (bTiles === 1) lines.push(`    ${name(r, 0)} = step(${name(r, 0)}, ${from}, b0);`);
+      if (bTiles === 1) lines.push(`      ${name(r, 0)} = step(${name(r, 0)}, ${from}, b0);`);
       else {
-        lines.push(`    let s${r} = ${from};`);
-        lines.push(`    ${each(bTiles, c => `${name(r, c)} = step(${name(r, c)}, s${r}, b${c});`).join(' ')}`);
+        lines.push(`      let s${r} = ${from};`);
+        lines.push(`      ${each(bTiles, c => `${name(r, c)} = step(${name(r, c)}, s${r}, b${c});`).join(' ')}`);
       }
     }
   }
+  lines.push('    }', ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `${total(r, c)} += ${name(r, c)}; ${name(r, c)} = vec4f();`), '    '));
   lines.push('  }', '  let y_base = (split * params.batch + batch) * params.m * params.n;');
-  lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${name(r, c)},`).join(' ')), '    '), '  );');
+  lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${total(r, c)},`).join(' ')), '    '), '  );');
   lines.push('  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.',
     `  let inside = min(params.tile_rows, params.m - min(row, params.m))${bTiles > 1 ? ` * ${bTiles}u` : ''};`);
   if (bTiles === 1) lines.push('  for (var r = 0u; r < inside; r++) {', `    store${suffix}(y_base, row + r, col, tile[r]);`, '  }');

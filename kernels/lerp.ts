@@ -14,5 +14,5 @@ export function lerpInPlace(x: Tensor, y: Tensor, t: number): void {
   checkDtype('lerpInPlace', 'y', y, 'f32');
   checkSameDevice('lerpInPlace', x, y);
   if (x.size === 0) return;
-  dispatch(x.device, lerp, 'forward', { x, y }, { count: x.size, t }, Math.ceil(x.size / 64));
+  dispatch(x.device, lerp, 'forward', { x, y }, { count: x.size, t }, Math.ceil(x.size / (64 * 64)));
 }

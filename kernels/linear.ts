@@ -17,7 +17,7 @@ function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor
   const quad = pre.size % 4 === 0;
   const count = quad ? pre.size / 4 : pre.size;
   if (count === 0) return dx;
-  const groups = Math.ceil(count / 64);
+  const groups = Math.ceil(count / 256);
   if (quad) dispatch(device, activation_kernel, 'backward_x', { x4: pre, dy4: dy, out4: dx }, { count }, groups, options);
   else dispatch(device, activation_kernel, 'backward_x_odd', { x1: pre, dy1: dy, out1: dx }, { count }, groups, options);
   return dx;

@@ -120,7 +120,7 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
 
 // c + Σ_i s[i] b[i], in order
 fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
-  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -163,56 +163,68 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c0_2 = vec4f(); var c0_3 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c1_2 = vec4f(); var c1_3 = vec4f();
-  var c2_0 = vec4f(); var c2_1 = vec4f(); var c2_2 = vec4f(); var c2_3 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f(); var c3_2 = vec4f(); var c3_3 = vec4f();
-  var c4_0 = vec4f(); var c4_1 = vec4f(); var c4_2 = vec4f(); var c4_3 = vec4f(); var c5_0 = vec4f(); var c5_1 = vec4f(); var c5_2 = vec4f(); var c5_3 = vec4f();
-  var c6_0 = vec4f(); var c6_1 = vec4f(); var c6_2 = vec4f(); var c6_3 = vec4f(); var c7_0 = vec4f(); var c7_1 = vec4f(); var c7_2 = vec4f(); var c7_3 = vec4f();
-  var c8_0 = vec4f(); var c8_1 = vec4f(); var c8_2 = vec4f(); var c8_3 = vec4f(); var c9_0 = vec4f(); var c9_1 = vec4f(); var c9_2 = vec4f(); var c9_3 = vec4f();
-  var c10_0 = vec4f(); var c10_1 = vec4f(); var c10_2 = vec4f(); var c10_3 = vec4f(); var c11_0 = vec4f(); var c11_1 = vec4f(); var c11_2 = vec4f(); var c11_3 = vec4f();
-  var c12_0 = vec4f(); var c12_1 = vec4f(); var c12_2 = vec4f(); var c12_3 = vec4f(); var c13_0 = vec4f(); var c13_1 = vec4f(); var c13_2 = vec4f(); var c13_3 = vec4f();
-  var c14_0 = vec4f(); var c14_1 = vec4f(); var c14_2 = vec4f(); var c14_3 = vec4f(); var c15_0 = vec4f(); var c15_1 = vec4f(); var c15_2 = vec4f(); var c15_3 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block(b_base, k, col);
-    let b1 = b_block(b_base, k, col + 16u);
-    let b2 = b_block(b_base, k, col + 32u);
-    let b3 = b_block(b_base, k, col + 48u);
-    let a0 = a_block(a_base, own_row, k);
-    let s0 = subgroupBroadcast(a0[0], 0u);
-    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1); c0_2 = step(c0_2, s0, b2); c0_3 = step(c0_3, s0, b3);
-    let s1 = subgroupBroadcast(a0[1], 0u);
-    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1); c1_2 = step(c1_2, s1, b2); c1_3 = step(c1_3, s1, b3);
-    let s2 = subgroupBroadcast(a0[2], 0u);
-    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1); c2_2 = step(c2_2, s2, b2); c2_3 = step(c2_3, s2, b3);
-    let s3 = subgroupBroadcast(a0[3], 0u);
-    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1); c3_2 = step(c3_2, s3, b2); c3_3 = step(c3_3, s3, b3);
-    let s4 = subgroupBroadcast(a0[0], 1u);
-    c4_0 = step(c4_0, s4, b0); c4_1 = step(c4_1, s4, b1); c4_2 = step(c4_2, s4, b2); c4_3 = step(c4_3, s4, b3);
-    let s5 = subgroupBroadcast(a0[1], 1u);
-    c5_0 = step(c5_0, s5, b0); c5_1 = step(c5_1, s5, b1); c5_2 = step(c5_2, s5, b2); c5_3 = step(c5_3, s5, b3);
-    let s6 = subgroupBroadcast(a0[2], 1u);
-    c6_0 = step(c6_0, s6, b0); c6_1 = step(c6_1, s6, b1); c6_2 = step(c6_2, s6, b2); c6_3 = step(c6_3, s6, b3);
-    let s7 = subgroupBroadcast(a0[3], 1u);
-    c7_0 = step(c7_0, s7, b0); c7_1 = step(c7_1, s7, b1); c7_2 = step(c7_2, s7, b2); c7_3 = step(c7_3, s7, b3);
-    let s8 = subgroupBroadcast(a0[0], 2u);
-    c8_0 = step(c8_0, s8, b0); c8_1 = step(c8_1, s8, b1); c8_2 = step(c8_2, s8, b2); c8_3 = step(c8_3, s8, b3);
-    let s9 = subgroupBroadcast(a0[1], 2u);
-    c9_0 = step(c9_0, s9, b0); c9_1 = step(c9_1, s9, b1); c9_2 = step(c9_2, s9, b2); c9_3 = step(c9_3, s9, b3);
-    let s10 = subgroupBroadcast(a0[2], 2u);
-    c10_0 = step(c10_0, s10, b0); c10_1 = step(c10_1, s10, b1); c10_2 = step(c10_2, s10, b2); c10_3 = step(c10_3, s10, b3);
-    let s11 = subgroupBroadcast(a0[3], 2u);
-    c11_0 = step(c11_0, s11, b0); c11_1 = step(c11_1, s11, b1); c11_2 = step(c11_2, s11, b2); c11_3 = step(c11_3, s11, b3);
-    let s12 = subgroupBroadcast(a0[0], 3u);
-    c12_0 = step(c12_0, s12, b0); c12_1 = step(c12_1, s12, b1); c12_2 = step(c12_2, s12, b2); c12_3 = step(c12_3, s12, b3);
-    let s13 = subgroupBroadcast(a0[1], 3u);
-    c13_0 = step(c13_0, s13, b0); c13_1 = step(c13_1, s13, b1); c13_2 = step(c13_2, s13, b2); c13_3 = step(c13_3, s13, b3);
-    let s14 = subgroupBroadcast(a0[2], 3u);
-    c14_0 = step(c14_0, s14, b0); c14_1 = step(c14_1, s14, b1); c14_2 = step(c14_2, s14, b2); c14_3 = step(c14_3, s14, b3);
-    let s15 = subgroupBroadcast(a0[3], 3u);
-    c15_0 = step(c15_0, s15, b0); c15_1 = step(c15_1, s15, b1); c15_2 = step(c15_2, s15, b2); c15_3 = step(c15_3, s15, b3);
+  var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c0_2 = vec4f(); var t0_2 = vec4f(); var c0_3 = vec4f(); var t0_3 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f(); var c1_2 = vec4f(); var t1_2 = vec4f(); var c1_3 = vec4f(); var t1_3 = vec4f();
+  var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c2_2 = vec4f(); var t2_2 = vec4f(); var c2_3 = vec4f(); var t2_3 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f(); var c3_2 = vec4f(); var t3_2 = vec4f(); var c3_3 = vec4f(); var t3_3 = vec4f();
+  var c4_0 = vec4f(); var t4_0 = vec4f(); var c4_1 = vec4f(); var t4_1 = vec4f(); var c4_2 = vec4f(); var t4_2 = vec4f(); var c4_3 = vec4f(); var t4_3 = vec4f(); var c5_0 = vec4f(); var t5_0 = vec4f(); var c5_1 = vec4f(); var t5_1 = vec4f(); var c5_2 = vec4f(); var t5_2 = vec4f(); var c5_3 = vec4f(); var t5_3 = vec4f();
+  var c6_0 = vec4f(); var t6_0 = vec4f(); var c6_1 = vec4f(); var t6_1 = vec4f(); var c6_2 = vec4f(); var t6_2 = vec4f(); var c6_3 = vec4f(); var t6_3 = vec4f(); var c7_0 = vec4f(); var t7_0 = vec4f(); var c7_1 = vec4f(); var t7_1 = vec4f(); var c7_2 = vec4f(); var t7_2 = vec4f(); var c7_3 = vec4f(); var t7_3 = vec4f();
+  var c8_0 = vec4f(); var t8_0 = vec4f(); var c8_1 = vec4f(); var t8_1 = vec4f(); var c8_2 = vec4f(); var t8_2 = vec4f(); var c8_3 = vec4f(); var t8_3 = vec4f(); var c9_0 = vec4f(); var t9_0 = vec4f(); var c9_1 = vec4f(); var t9_1 = vec4f(); var c9_2 = vec4f(); var t9_2 = vec4f(); var c9_3 = vec4f(); var t9_3 = vec4f();
+  var c10_0 = vec4f(); var t10_0 = vec4f(); var c10_1 = vec4f(); var t10_1 = vec4f(); var c10_2 = vec4f(); var t10_2 = vec4f(); var c10_3 = vec4f(); var t10_3 = vec4f(); var c11_0 = vec4f(); var t11_0 = vec4f(); var c11_1 = vec4f(); var t11_1 = vec4f(); var c11_2 = vec4f(); var t11_2 = vec4f(); var c11_3 = vec4f(); var t11_3 = vec4f();
+  var c12_0 = vec4f(); var t12_0 = vec4f(); var c12_1 = vec4f(); var t12_1 = vec4f(); var c12_2 = vec4f(); var t12_2 = vec4f(); var c12_3 = vec4f(); var t12_3 = vec4f(); var c13_0 = vec4f(); var t13_0 = vec4f(); var c13_1 = vec4f(); var t13_1 = vec4f(); var c13_2 = vec4f(); var t13_2 = vec4f(); var c13_3 = vec4f(); var t13_3 = vec4f();
+  var c14_0 = vec4f(); var t14_0 = vec4f(); var c14_1 = vec4f(); var t14_1 = vec4f(); var c14_2 = vec4f(); var t14_2 = vec4f(); var c14_3 = vec4f(); var t14_3 = vec4f(); var c15_0 = vec4f(); var t15_0 = vec4f(); var c15_1 = vec4f(); var t15_1 = vec4f(); var c15_2 = vec4f(); var t15_2 = vec4f(); var c15_3 = vec4f(); var t15_3 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block(b_base, k, col);
+      let b1 = b_block(b_base, k, col + 16u);
+      let b2 = b_block(b_base, k, col + 32u);
+      let b3 = b_block(b_base, k, col + 48u);
+      let a0 = a_block(a_base, own_row, k);
+      let s0 = subgroupBroadcast(a0[0], 0u);
+      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1); c0_2 = step(c0_2, s0, b2); c0_3 = step(c0_3, s0, b3);
+      let s1 = subgroupBroadcast(a0[1], 0u);
+      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1); c1_2 = step(c1_2, s1, b2); c1_3 = step(c1_3, s1, b3);
+      let s2 = subgroupBroadcast(a0[2], 0u);
+      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1); c2_2 = step(c2_2, s2, b2); c2_3 = step(c2_3, s2, b3);
+      let s3 = subgroupBroadcast(a0[3], 0u);
+      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1); c3_2 = step(c3_2, s3, b2); c3_3 = step(c3_3, s3, b3);
+      let s4 = subgroupBroadcast(a0[0], 1u);
+      c4_0 = step(c4_0, s4, b0); c4_1 = step(c4_1, s4, b1); c4_2 = step(c4_2, s4, b2); c4_3 = step(c4_3, s4, b3);
+      let s5 = subgroupBroadcast(a0[1], 1u);
+      c5_0 = step(c5_0, s5, b0); c5_1 = step(c5_1, s5, b1); c5_2 = step(c5_2, s5, b2); c5_3 = step(c5_3, s5, b3);
+      let s6 = subgroupBroadcast(a0[2], 1u);
+      c6_0 = step(c6_0, s6, b0); c6_1 = step(c6_1, s6, b1); c6_2 = step(c6_2, s6, b2); c6_3 = step(c6_3, s6, b3);
+      let s7 = subgroupBroadcast(a0[3], 1u);
+      c7_0 = step(c7_0, s7, b0); c7_1 = step(c7_1, s7, b1); c7_2 = step(c7_2, s7, b2); c7_3 = step(c7_3, s7, b3);
+      let s8 = subgroupBroadcast(a0[0], 2u);
+      c8_0 = step(c8_0, s8, b0); c8_1 = step(c8_1, s8, b1); c8_2 = step(c8_2, s8, b2); c8_3 = step(c8_3, s8, b3);
+      let s9 = subgroupBroadcast(a0[1], 2u);
+      c9_0 = step(c9_0, s9, b0); c9_1 = step(c9_1, s9, b1); c9_2 = step(c9_2, s9, b2); c9_3 = step(c9_3, s9, b3);
+      let s10 = subgroupBroadcast(a0[2], 2u);
+      c10_0 = step(c10_0, s10, b0); c10_1 = step(c10_1, s10, b1); c10_2 = step(c10_2, s10, b2); c10_3 = step(c10_3, s10, b3);
+      let s11 = subgroupBroadcast(a0[3], 2u);
+      c11_0 = step(c11_0, s11, b0); c11_1 = step(c11_1, s11, b1); c11_2 = step(c11_2, s11, b2); c11_3 = step(c11_3, s11, b3);
+      let s12 = subgroupBroadcast(a0[0], 3u);
+      c12_0 = step(c12_0, s12, b0); c12_1 = step(c12_1, s12, b1); c12_2 = step(c12_2, s12, b2); c12_3 = step(c12_3, s12, b3);
+      let s13 = subgroupBroadcast(a0[1], 3u);
+      c13_0 = step(c13_0, s13, b0); c13_1 = step(c13_1, s13, b1); c13_2 = step(c13_2, s13, b2); c13_3 = step(c13_3, s13, b3);
+      let s14 = subgroupBroadcast(a0[2], 3u);
+      c14_0 = step(c14_0, s14, b0); c14_1 = step(c14_1, s14, b1); c14_2 = step(c14_2, s14, b2); c14_3 = step(c14_3, s14, b3);
+      let s15 = subgroupBroadcast(a0[3], 3u);
+      c15_0 = step(c15_0, s15, b0); c15_1 = step(c15_1, s15, b1); c15_2 = step(c15_2, s15, b2); c15_3 = step(c15_3, s15, b3);
+    }
+    t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t0_2 += c0_2; c0_2 = vec4f(); t0_3 += c0_3; c0_3 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f(); t1_2 += c1_2; c1_2 = vec4f(); t1_3 += c1_3; c1_3 = vec4f();
+    t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t2_2 += c2_2; c2_2 = vec4f(); t2_3 += c2_3; c2_3 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f(); t3_2 += c3_2; c3_2 = vec4f(); t3_3 += c3_3; c3_3 = vec4f();
+    t4_0 += c4_0; c4_0 = vec4f(); t4_1 += c4_1; c4_1 = vec4f(); t4_2 += c4_2; c4_2 = vec4f(); t4_3 += c4_3; c4_3 = vec4f(); t5_0 += c5_0; c5_0 = vec4f(); t5_1 += c5_1; c5_1 = vec4f(); t5_2 += c5_2; c5_2 = vec4f(); t5_3 += c5_3; c5_3 = vec4f();
+    t6_0 += c6_0; c6_0 = vec4f(); t6_1 += c6_1; c6_1 = vec4f(); t6_2 += c6_2; c6_2 = vec4f(); t6_3 += c6_3; c6_3 = vec4f(); t7_0 += c7_0; c7_0 = vec4f(); t7_1 += c7_1; c7_1 = vec4f(); t7_2 += c7_2; c7_2 = vec4f(); t7_3 += c7_3; c7_3 = vec4f();
+    t8_0 += c8_0; c8_0 = vec4f(); t8_1 += c8_1; c8_1 = vec4f(); t8_2 += c8_2; c8_2 = vec4f(); t8_3 += c8_3; c8_3 = vec4f(); t9_0 += c9_0; c9_0 = vec4f(); t9_1 += c9_1; c9_1 = vec4f(); t9_2 += c9_2; c9_2 = vec4f(); t9_3 += c9_3; c9_3 = vec4f();
+    t10_0 += c10_0; c10_0 = vec4f(); t10_1 += c10_1; c10_1 = vec4f(); t10_2 += c10_2; c10_2 = vec4f(); t10_3 += c10_3; c10_3 = vec4f(); t11_0 += c11_0; c11_0 = vec4f(); t11_1 += c11_1; c11_1 = vec4f(); t11_2 += c11_2; c11_2 = vec4f(); t11_3 += c11_3; c11_3 = vec4f();
+    t12_0 += c12_0; c12_0 = vec4f(); t12_1 += c12_1; c12_1 = vec4f(); t12_2 += c12_2; c12_2 = vec4f(); t12_3 += c12_3; c12_3 = vec4f(); t13_0 += c13_0; c13_0 = vec4f(); t13_1 += c13_1; c13_1 = vec4f(); t13_2 += c13_2; c13_2 = vec4f(); t13_3 += c13_3; c13_3 = vec4f();
+    t14_0 += c14_0; c14_0 = vec4f(); t14_1 += c14_1; c14_1 = vec4f(); t14_2 += c14_2; c14_2 = vec4f(); t14_3 += c14_3; c14_3 = vec4f(); t15_0 += c15_0; c15_0 = vec4f(); t15_1 += c15_1; c15_1 = vec4f(); t15_2 += c15_2; c15_2 = vec4f(); t15_3 += c15_3; c15_3 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 64>(
-    c0_0, c0_1, c0_2, c0_3, c1_0, c1_1, c1_2, c1_3, c2_0, c2_1, c2_2, c2_3, c3_0, c3_1, c3_2, c3_3, c4_0, c4_1, c4_2, c4_3, c5_0, c5_1, c5_2, c5_3, c6_0, c6_1, c6_2, c6_3, c7_0, c7_1, c7_2, c7_3, c8_0, c8_1, c8_2, c8_3, c9_0, c9_1, c9_2, c9_3, c10_0, c10_1, c10_2, c10_3, c11_0, c11_1, c11_2, c11_3, c12_0, c12_1, c12_2, c12_3, c13_0, c13_1, c13_2, c13_3, c14_0, c14_1, c14_2, c14_3, c15_0, c15_1, c15_2, c15_3,
+    t0_0, t0_1, t0_2, t0_3, t1_0, t1_1, t1_2, t1_3, t2_0, t2_1, t2_2, t2_3, t3_0, t3_1, t3_2, t3_3, t4_0, t4_1, t4_2, t4_3, t5_0, t5_1, t5_2, t5_3, t6_0, t6_1, t6_2, t6_3, t7_0, t7_1, t7_2, t7_3, t8_0, t8_1, t8_2, t8_3, t9_0, t9_1, t9_2, t9_3, t10_0, t10_1, t10_2, t10_3, t11_0, t11_1, t11_2, t11_3, t12_0, t12_1, t12_2, t12_3, t13_0, t13_1, t13_2, t13_3, t14_0, t14_1, t14_2, t14_3, t15_0, t15_1, t15_2, t15_3,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m)) * 4u;
@@ -238,56 +250,68 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c0_2 = vec4f(); var c0_3 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f(); var c1_2 = vec4f(); var c1_3 = vec4f();
-  var c2_0 = vec4f(); var c2_1 = vec4f(); var c2_2 = vec4f(); var c2_3 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f(); var c3_2 = vec4f(); var c3_3 = vec4f();
-  var c4_0 = vec4f(); var c4_1 = vec4f(); var c4_2 = vec4f(); var c4_3 = vec4f(); var c5_0 = vec4f(); var c5_1 = vec4f(); var c5_2 = vec4f(); var c5_3 = vec4f();
-  var c6_0 = vec4f(); var c6_1 = vec4f(); var c6_2 = vec4f(); var c6_3 = vec4f(); var c7_0 = vec4f(); var c7_1 = vec4f(); var c7_2 = vec4f(); var c7_3 = vec4f();
-  var c8_0 = vec4f(); var c8_1 = vec4f(); var c8_2 = vec4f(); var c8_3 = vec4f(); var c9_0 = vec4f(); var c9_1 = vec4f(); var c9_2 = vec4f(); var c9_3 = vec4f();
-  var c10_0 = vec4f(); var c10_1 = vec4f(); var c10_2 = vec4f(); var c10_3 = vec4f(); var c11_0 = vec4f(); var c11_1 = vec4f(); var c11_2 = vec4f(); var c11_3 = vec4f();
-  var c12_0 = vec4f(); var c12_1 = vec4f(); var c12_2 = vec4f(); var c12_3 = vec4f(); var c13_0 = vec4f(); var c13_1 = vec4f(); var c13_2 = vec4f(); var c13_3 = vec4f();
-  var c14_0 = vec4f(); var c14_1 = vec4f(); var c14_2 = vec4f(); var c14_3 = vec4f(); var c15_0 = vec4f(); var c15_1 = vec4f(); var c15_2 = vec4f(); var c15_3 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block_ragged(b_base, k, col);
-    let b1 = b_block_ragged(b_base, k, col + 16u);
-    let b2 = b_block_ragged(b_base, k, col + 32u);
-    let b3 = b_block_ragged(b_base, k, col + 48u);
-    let a0 = a_block_ragged(a_base, own_row, k, end);
-    let s0 = subgroupBroadcast(a0[0], 0u);
-    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1); c0_2 = step(c0_2, s0, b2); c0_3 = step(c0_3, s0, b3);
-    let s1 = subgroupBroadcast(a0[1], 0u);
-    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1); c1_2 = step(c1_2, s1, b2); c1_3 = step(c1_3, s1, b3);
-    let s2 = subgroupBroadcast(a0[2], 0u);
-    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1); c2_2 = step(c2_2, s2, b2); c2_3 = step(c2_3, s2, b3);
-    let s3 = subgroupBroadcast(a0[3], 0u);
-    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1); c3_2 = step(c3_2, s3, b2); c3_3 = step(c3_3, s3, b3);
-    let s4 = subgroupBroadcast(a0[0], 1u);
-    c4_0 = step(c4_0, s4, b0); c4_1 = step(c4_1, s4, b1); c4_2 = step(c4_2, s4, b2); c4_3 = step(c4_3, s4, b3);
-    let s5 = subgroupBroadcast(a0[1], 1u);
-    c5_0 = step(c5_0, s5, b0); c5_1 = step(c5_1, s5, b1); c5_2 = step(c5_2, s5, b2); c5_3 = step(c5_3, s5, b3);
-    let s6 = subgroupBroadcast(a0[2], 1u);
-    c6_0 = step(c6_0, s6, b0); c6_1 = step(c6_1, s6, b1); c6_2 = step(c6_2, s6, b2); c6_3 = step(c6_3, s6, b3);
-    let s7 = subgroupBroadcast(a0[3], 1u);
-    c7_0 = step(c7_0, s7, b0); c7_1 = step(c7_1, s7, b1); c7_2 = step(c7_2, s7, b2); c7_3 = step(c7_3, s7, b3);
-    let s8 = subgroupBroadcast(a0[0], 2u);
-    c8_0 = step(c8_0, s8, b0); c8_1 = step(c8_1, s8, b1); c8_2 = step(c8_2, s8, b2); c8_3 = step(c8_3, s8, b3);
-    let s9 = subgroupBroadcast(a0[1], 2u);
-    c9_0 = step(c9_0, s9, b0); c9_1 = step(c9_1, s9, b1); c9_2 = step(c9_2, s9, b2); c9_3 = step(c9_3, s9, b3);
-    let s10 = subgroupBroadcast(a0[2], 2u);
-    c10_0 = step(c10_0, s10, b0); c10_1 = step(c10_1, s10, b1); c10_2 = step(c10_2, s10, b2); c10_3 = step(c10_3, s10, b3);
-    let s11 = subgroupBroadcast(a0[3], 2u);
-    c11_0 = step(c11_0, s11, b0); c11_1 = step(c11_1, s11, b1); c11_2 = step(c11_2, s11, b2); c11_3 = step(c11_3, s11, b3);
-    let s12 = subgroupBroadcast(a0[0], 3u);
-    c12_0 = step(c12_0, s12, b0); c12_1 = step(c12_1, s12, b1); c12_2 = step(c12_2, s12, b2); c12_3 = step(c12_3, s12, b3);
-    let s13 = subgroupBroadcast(a0[1], 3u);
-    c13_0 = step(c13_0, s13, b0); c13_1 = step(c13_1, s13, b1); c13_2 = step(c13_2, s13, b2); c13_3 = step(c13_3, s13, b3);
-    let s14 = subgroupBroadcast(a0[2], 3u);
-    c14_0 = step(c14_0, s14, b0); c14_1 = step(c14_1, s14, b1); c14_2 = step(c14_2, s14, b2); c14_3 = step(c14_3, s14, b3);
-    let s15 = subgroupBroadcast(a0[3], 3u);
-    c15_0 = step(c15_0, s15, b0); c15_1 = step(c15_1, s15, b1); c15_2 = step(c15_2, s15, b2); c15_3 = step(c15_3, s15, b3);
+  var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c0_2 = vec4f(); var t0_2 = vec4f(); var c0_3 = vec4f(); var t0_3 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f(); var c1_2 = vec4f(); var t1_2 = vec4f(); var c1_3 = vec4f(); var t1_3 = vec4f();
+  var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c2_2 = vec4f(); var t2_2 = vec4f(); var c2_3 = vec4f(); var t2_3 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f(); var c3_2 = vec4f(); var t3_2 = vec4f(); var c3_3 = vec4f(); var t3_3 = vec4f();
+  var c4_0 = vec4f(); var t4_0 = vec4f(); var c4_1 = vec4f(); var t4_1 = vec4f(); var c4_2 = vec4f(); var t4_2 = vec4f(); var c4_3 = vec4f(); var t4_3 = vec4f(); var c5_0 = vec4f(); var t5_0 = vec4f(); var c5_1 = vec4f(); var t5_1 = vec4f(); var c5_2 = vec4f(); var t5_2 = vec4f(); var c5_3 = vec4f(); var t5_3 = vec4f();
+  var c6_0 = vec4f(); var t6_0 = vec4f(); var c6_1 = vec4f(); var t6_1 = vec4f(); var c6_2 = vec4f(); var t6_2 = vec4f(); var c6_3 = vec4f(); var t6_3 = vec4f(); var c7_0 = vec4f(); var t7_0 = vec4f(); var c7_1 = vec4f(); var t7_1 = vec4f(); var c7_2 = vec4f(); var t7_2 = vec4f(); var c7_3 = vec4f(); var t7_3 = vec4f();
+  var c8_0 = vec4f(); var t8_0 = vec4f(); var c8_1 = vec4f(); var t8_1 = vec4f(); var c8_2 = vec4f(); var t8_2 = vec4f(); var c8_3 = vec4f(); var t8_3 = vec4f(); var c9_0 = vec4f(); var t9_0 = vec4f(); var c9_1 = vec4f(); var t9_1 = vec4f(); var c9_2 = vec4f(); var t9_2 = vec4f(); var c9_3 = vec4f(); var t9_3 = vec4f();
+  var c10_0 = vec4f(); var t10_0 = vec4f(); var c10_1 = vec4f(); var t10_1 = vec4f(); var c10_2 = vec4f(); var t10_2 = vec4f(); var c10_3 = vec4f(); var t10_3 = vec4f(); var c11_0 = vec4f(); var t11_0 = vec4f(); var c11_1 = vec4f(); var t11_1 = vec4f(); var c11_2 = vec4f(); var t11_2 = vec4f(); var c11_3 = vec4f(); var t11_3 = vec4f();
+  var c12_0 = vec4f(); var t12_0 = vec4f(); var c12_1 = vec4f(); var t12_1 = vec4f(); var c12_2 = vec4f(); var t12_2 = vec4f(); var c12_3 = vec4f(); var t12_3 = vec4f(); var c13_0 = vec4f(); var t13_0 = vec4f(); var c13_1 = vec4f(); var t13_1 = vec4f(); var c13_2 = vec4f(); var t13_2 = vec4f(); var c13_3 = vec4f(); var t13_3 = vec4f();
+  var c14_0 = vec4f(); var t14_0 = vec4f(); var c14_1 = vec4f(); var t14_1 = vec4f(); var c14_2 = vec4f(); var t14_2 = vec4f(); var c14_3 = vec4f(); var t14_3 = vec4f(); var c15_0 = vec4f(); var t15_0 = vec4f(); var c15_1 = vec4f(); var t15_1 = vec4f(); var c15_2 = vec4f(); var t15_2 = vec4f(); var c15_3 = vec4f(); var t15_3 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block_ragged(b_base, k, col);
+      let b1 = b_block_ragged(b_base, k, col + 16u);
+      let b2 = b_block_ragged(b_base, k, col + 32u);
+      let b3 = b_block_ragged(b_base, k, col + 48u);
+      let a0 = a_block_ragged(a_base, own_row, k, end);
+      let s0 = subgroupBroadcast(a0[0], 0u);
+      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1); c0_2 = step(c0_2, s0, b2); c0_3 = step(c0_3, s0, b3);
+      let s1 = subgroupBroadcast(a0[1], 0u);
+      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1); c1_2 = step(c1_2, s1, b2); c1_3 = step(c1_3, s1, b3);
+      let s2 = subgroupBroadcast(a0[2], 0u);
+      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1); c2_2 = step(c2_2, s2, b2); c2_3 = step(c2_3, s2, b3);
+      let s3 = subgroupBroadcast(a0[3], 0u);
+      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1); c3_2 = step(c3_2, s3, b2); c3_3 = step(c3_3, s3, b3);
+      let s4 = subgroupBroadcast(a0[0], 1u);
+      c4_0 = step(c4_0, s4, b0); c4_1 = step(c4_1, s4, b1); c4_2 = step(c4_2, s4, b2); c4_3 = step(c4_3, s4, b3);
+      let s5 = subgroupBroadcast(a0[1], 1u);
+      c5_0 = step(c5_0, s5, b0); c5_1 = step(c5_1, s5, b1); c5_2 = step(c5_2, s5, b2); c5_3 = step(c5_3, s5, b3);
+      let s6 = subgroupBroadcast(a0[2], 1u);
+      c6_0 = step(c6_0, s6, b0); c6_1 = step(c6_1, s6, b1); c6_2 = step(c6_2, s6, b2); c6_3 = step(c6_3, s6, b3);
+      let s7 = subgroupBroadcast(a0[3], 1u);
+      c7_0 = step(c7_0, s7, b0); c7_1 = step(c7_1, s7, b1); c7_2 = step(c7_2, s7, b2); c7_3 = step(c7_3, s7, b3);
+      let s8 = subgroupBroadcast(a0[0], 2u);
+      c8_0 = step(c8_0, s8, b0); c8_1 = step(c8_1, s8, b1); c8_2 = step(c8_2, s8, b2); c8_3 = step(c8_3, s8, b3);
+      let s9 = subgroupBroadcast(a0[1], 2u);
+      c9_0 = step(c9_0, s9, b0); c9_1 = step(c9_1, s9, b1); c9_2 = step(c9_2, s9, b2); c9_3 = step(c9_3, s9, b3);
+      let s10 = subgroupBroadcast(a0[2], 2u);
+      c10_0 = step(c10_0, s10, b0); c10_1 = step(c10_1, s10, b1); c10_2 = step(c10_2, s10, b2); c10_3 = step(c10_3, s10, b3);
+      let s11 = subgroupBroadcast(a0[3], 2u);
+      c11_0 = step(c11_0, s11, b0); c11_1 = step(c11_1, s11, b1); c11_2 = step(c11_2, s11, b2); c11_3 = step(c11_3, s11, b3);
+      let s12 = subgroupBroadcast(a0[0], 3u);
+      c12_0 = step(c12_0, s12, b0); c12_1 = step(c12_1, s12, b1); c12_2 = step(c12_2, s12, b2); c12_3 = step(c12_3, s12, b3);
+      let s13 = subgroupBroadcast(a0[1], 3u);
+      c13_0 = step(c13_0, s13, b0); c13_1 = step(c13_1, s13, b1); c13_2 = step(c13_2, s13, b2); c13_3 = step(c13_3, s13, b3);
+      let s14 = subgroupBroadcast(a0[2], 3u);
+      c14_0 = step(c14_0, s14, b0); c14_1 = step(c14_1, s14, b1); c14_2 = step(c14_2, s14, b2); c14_3 = step(c14_3, s14, b3);
+      let s15 = subgroupBroadcast(a0[3], 3u);
+      c15_0 = step(c15_0, s15, b0); c15_1 = step(c15_1, s15, b1); c15_2 = step(c15_2, s15, b2); c15_3 = step(c15_3, s15, b3);
+    }
+    t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t0_2 += c0_2; c0_2 = vec4f(); t0_3 += c0_3; c0_3 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f(); t1_2 += c1_2; c1_2 = vec4f(); t1_3 += c1_3; c1_3 = vec4f();
+    t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t2_2 += c2_2; c2_2 = vec4f(); t2_3 += c2_3; c2_3 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f(); t3_2 += c3_2; c3_2 = vec4f(); t3_3 += c3_3; c3_3 = vec4f();
+    t4_0 += c4_0; c4_0 = vec4f(); t4_1 += c4_1; c4_1 = vec4f(); t4_2 += c4_2; c4_2 = vec4f(); t4_3 += c4_3; c4_3 = vec4f(); t5_0 += c5_0; c5_0 = vec4f(); t5_1 += c5_1; c5_1 = vec4f(); t5_2 += c5_2; c5_2 = vec4f(); t5_3 += c5_3; c5_3 = vec4f();
+    t6_0 += c6_0; c6_0 = vec4f(); t6_1 += c6_1; c6_1 = vec4f(); t6_2 += c6_2; c6_2 = vec4f(); t6_3 += c6_3; c6_3 = vec4f(); t7_0 += c7_0; c7_0 = vec4f(); t7_1 += c7_1; c7_1 = vec4f(); t7_2 += c7_2; c7_2 = vec4f(); t7_3 += c7_3; c7_3 = vec4f();
+    t8_0 += c8_0; c8_0 = vec4f(); t8_1 += c8_1; c8_1 = vec4f(); t8_2 += c8_2; c8_2 = vec4f(); t8_3 += c8_3; c8_3 = vec4f(); t9_0 += c9_0; c9_0 = vec4f(); t9_1 += c9_1; c9_1 = vec4f(); t9_2 += c9_2; c9_2 = vec4f(); t9_3 += c9_3; c9_3 = vec4f();
+    t10_0 += c10_0; c10_0 = vec4f(); t10_1 += c10_1; c10_1 = vec4f(); t10_2 += c10_2; c10_2 = vec4f(); t10_3 += c10_3; c10_3 = vec4f(); t11_0 += c11_0; c11_0 = vec4f(); t11_1 += c11_1; c11_1 = vec4f(); t11_2 += c11_2; c11_2 = vec4f(); t11_3 += c11_3; c11_3 = vec4f();
+    t12_0 += c12_0; c12_0 = vec4f(); t12_1 += c12_1; c12_1 = vec4f(); t12_2 += c12_2; c12_2 = vec4f(); t12_3 += c12_3; c12_3 = vec4f(); t13_0 += c13_0; c13_0 = vec4f(); t13_1 += c13_1; c13_1 = vec4f(); t13_2 += c13_2; c13_2 = vec4f(); t13_3 += c13_3; c13_3 = vec4f();
+    t14_0 += c14_0; c14_0 = vec4f(); t14_1 += c14_1; c14_1 = vec4f(); t14_2 += c14_2; c14_2 = vec4f(); t14_3 += c14_3; c14_3 = vec4f(); t15_0 += c15_0; c15_0 = vec4f(); t15_1 += c15_1; c15_1 = vec4f(); t15_2 += c15_2; c15_2 = vec4f(); t15_3 += c15_3; c15_3 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 64>(
-    c0_0, c0_1, c0_2, c0_3, c1_0, c1_1, c1_2, c1_3, c2_0, c2_1, c2_2, c2_3, c3_0, c3_1, c3_2, c3_3, c4_0, c4_1, c4_2, c4_3, c5_0, c5_1, c5_2, c5_3, c6_0, c6_1, c6_2, c6_3, c7_0, c7_1, c7_2, c7_3, c8_0, c8_1, c8_2, c8_3, c9_0, c9_1, c9_2, c9_3, c10_0, c10_1, c10_2, c10_3, c11_0, c11_1, c11_2, c11_3, c12_0, c12_1, c12_2, c12_3, c13_0, c13_1, c13_2, c13_3, c14_0, c14_1, c14_2, c14_3, c15_0, c15_1, c15_2, c15_3,
+    t0_0, t0_1, t0_2, t0_3, t1_0, t1_1, t1_2, t1_3, t2_0, t2_1, t2_2, t2_3, t3_0, t3_1, t3_2, t3_3, t4_0, t4_1, t4_2, t4_3, t5_0, t5_1, t5_2, t5_3, t6_0, t6_1, t6_2, t6_3, t7_0, t7_1, t7_2, t7_3, t8_0, t8_1, t8_2, t8_3, t9_0, t9_1, t9_2, t9_3, t10_0, t10_1, t10_2, t10_3, t11_0, t11_1, t11_2, t11_3, t12_0, t12_1, t12_2, t12_3, t13_0, t13_1, t13_2, t13_3, t14_0, t14_1, t14_2, t14_3, t15_0, t15_1, t15_2, t15_3,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m)) * 4u;

@@ -120,7 +120,7 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
 
 // c + Σ_i s[i] b[i], in order
 fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
-  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -163,50 +163,58 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f(); var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
-  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f(); var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
-  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f(); var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
-  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f(); var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block(b_base, k, col);
-    let a0 = a_block(a_base, own_row, k);
-    c0 = step(c0, subgroupBroadcast(a0[0], 0u), b0);
-    c1 = step(c1, subgroupBroadcast(a0[1], 0u), b0);
-    c2 = step(c2, subgroupBroadcast(a0[2], 0u), b0);
-    c3 = step(c3, subgroupBroadcast(a0[3], 0u), b0);
-    c4 = step(c4, subgroupBroadcast(a0[0], 1u), b0);
-    c5 = step(c5, subgroupBroadcast(a0[1], 1u), b0);
-    c6 = step(c6, subgroupBroadcast(a0[2], 1u), b0);
-    c7 = step(c7, subgroupBroadcast(a0[3], 1u), b0);
-    c8 = step(c8, subgroupBroadcast(a0[0], 2u), b0);
-    c9 = step(c9, subgroupBroadcast(a0[1], 2u), b0);
-    c10 = step(c10, subgroupBroadcast(a0[2], 2u), b0);
-    c11 = step(c11, subgroupBroadcast(a0[3], 2u), b0);
-    c12 = step(c12, subgroupBroadcast(a0[0], 3u), b0);
-    c13 = step(c13, subgroupBroadcast(a0[1], 3u), b0);
-    c14 = step(c14, subgroupBroadcast(a0[2], 3u), b0);
-    c15 = step(c15, subgroupBroadcast(a0[3], 3u), b0);
-    c16 = step(c16, subgroupBroadcast(a0[0], 4u), b0);
-    c17 = step(c17, subgroupBroadcast(a0[1], 4u), b0);
-    c18 = step(c18, subgroupBroadcast(a0[2], 4u), b0);
-    c19 = step(c19, subgroupBroadcast(a0[3], 4u), b0);
-    c20 = step(c20, subgroupBroadcast(a0[0], 5u), b0);
-    c21 = step(c21, subgroupBroadcast(a0[1], 5u), b0);
-    c22 = step(c22, subgroupBroadcast(a0[2], 5u), b0);
-    c23 = step(c23, subgroupBroadcast(a0[3], 5u), b0);
-    c24 = step(c24, subgroupBroadcast(a0[0], 6u), b0);
-    c25 = step(c25, subgroupBroadcast(a0[1], 6u), b0);
-    c26 = step(c26, subgroupBroadcast(a0[2], 6u), b0);
-    c27 = step(c27, subgroupBroadcast(a0[3], 6u), b0);
-    c28 = step(c28, subgroupBroadcast(a0[0], 7u), b0);
-    c29 = step(c29, subgroupBroadcast(a0[1], 7u), b0);
-    c30 = step(c30, subgroupBroadcast(a0[2], 7u), b0);
-    c31 = step(c31, subgroupBroadcast(a0[3], 7u), b0);
+  var c0 = vec4f(); var t0 = vec4f(); var c1 = vec4f(); var t1 = vec4f(); var c2 = vec4f(); var t2 = vec4f(); var c3 = vec4f(); var t3 = vec4f(); var c4 = vec4f(); var t4 = vec4f(); var c5 = vec4f(); var t5 = vec4f(); var c6 = vec4f(); var t6 = vec4f(); var c7 = vec4f(); var t7 = vec4f();
+  var c8 = vec4f(); var t8 = vec4f(); var c9 = vec4f(); var t9 = vec4f(); var c10 = vec4f(); var t10 = vec4f(); var c11 = vec4f(); var t11 = vec4f(); var c12 = vec4f(); var t12 = vec4f(); var c13 = vec4f(); var t13 = vec4f(); var c14 = vec4f(); var t14 = vec4f(); var c15 = vec4f(); var t15 = vec4f();
+  var c16 = vec4f(); var t16 = vec4f(); var c17 = vec4f(); var t17 = vec4f(); var c18 = vec4f(); var t18 = vec4f(); var c19 = vec4f(); var t19 = vec4f(); var c20 = vec4f(); var t20 = vec4f(); var c21 = vec4f(); var t21 = vec4f(); var c22 = vec4f(); var t22 = vec4f(); var c23 = vec4f(); var t23 = vec4f();
+  var c24 = vec4f(); var t24 = vec4f(); var c25 = vec4f(); var t25 = vec4f(); var c26 = vec4f(); var t26 = vec4f(); var c27 = vec4f(); var t27 = vec4f(); var c28 = vec4f(); var t28 = vec4f(); var c29 = vec4f(); var t29 = vec4f(); var c30 = vec4f(); var t30 = vec4f(); var c31 = vec4f(); var t31 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block(b_base, k, col);
+      let a0 = a_block(a_base, own_row, k);
+      c0 = step(c0, subgroupBroadcast(a0[0], 0u), b0);
+      c1 = step(c1, subgroupBroadcast(a0[1], 0u), b0);
+      c2 = step(c2, subgroupBroadcast(a0[2], 0u), b0);
+      c3 = step(c3, subgroupBroadcast(a0[3], 0u), b0);
+      c4 = step(c4, subgroupBroadcast(a0[0], 1u), b0);
+      c5 = step(c5, subgroupBroadcast(a0[1], 1u), b0);
+      c6 = step(c6, subgroupBroadcast(a0[2], 1u), b0);
+      c7 = step(c7, subgroupBroadcast(a0[3], 1u), b0);
+      c8 = step(c8, subgroupBroadcast(a0[0], 2u), b0);
+      c9 = step(c9, subgroupBroadcast(a0[1], 2u), b0);
+      c10 = step(c10, subgroupBroadcast(a0[2], 2u), b0);
+      c11 = step(c11, subgroupBroadcast(a0[3], 2u), b0);
+      c12 = step(c12, subgroupBroadcast(a0[0], 3u), b0);
+      c13 = step(c13, subgroupBroadcast(a0[1], 3u), b0);
+      c14 = step(c14, subgroupBroadcast(a0[2], 3u), b0);
+      c15 = step(c15, subgroupBroadcast(a0[3], 3u), b0);
+      c16 = step(c16, subgroupBroadcast(a0[0], 4u), b0);
+      c17 = step(c17, subgroupBroadcast(a0[1], 4u), b0);
+      c18 = step(c18, subgroupBroadcast(a0[2], 4u), b0);
+      c19 = step(c19, subgroupBroadcast(a0[3], 4u), b0);
+      c20 = step(c20, subgroupBroadcast(a0[0], 5u), b0);
+      c21 = step(c21, subgroupBroadcast(a0[1], 5u), b0);
+      c22 = step(c22, subgroupBroadcast(a0[2], 5u), b0);
+      c23 = step(c23, subgroupBroadcast(a0[3], 5u), b0);
+      c24 = step(c24, subgroupBroadcast(a0[0], 6u), b0);
+      c25 = step(c25, subgroupBroadcast(a0[1], 6u), b0);
+      c26 = step(c26, subgroupBroadcast(a0[2], 6u), b0);
+      c27 = step(c27, subgroupBroadcast(a0[3], 6u), b0);
+      c28 = step(c28, subgroupBroadcast(a0[0], 7u), b0);
+      c29 = step(c29, subgroupBroadcast(a0[1], 7u), b0);
+      c30 = step(c30, subgroupBroadcast(a0[2], 7u), b0);
+      c31 = step(c31, subgroupBroadcast(a0[3], 7u), b0);
+    }
+    t0 += c0; c0 = vec4f(); t1 += c1; c1 = vec4f(); t2 += c2; c2 = vec4f(); t3 += c3; c3 = vec4f(); t4 += c4; c4 = vec4f(); t5 += c5; c5 = vec4f(); t6 += c6; c6 = vec4f(); t7 += c7; c7 = vec4f();
+    t8 += c8; c8 = vec4f(); t9 += c9; c9 = vec4f(); t10 += c10; c10 = vec4f(); t11 += c11; c11 = vec4f(); t12 += c12; c12 = vec4f(); t13 += c13; c13 = vec4f(); t14 += c14; c14 = vec4f(); t15 += c15; c15 = vec4f();
+    t16 += c16; c16 = vec4f(); t17 += c17; c17 = vec4f(); t18 += c18; c18 = vec4f(); t19 += c19; c19 = vec4f(); t20 += c20; c20 = vec4f(); t21 += c21; c21 = vec4f(); t22 += c22; c22 = vec4f(); t23 += c23; c23 = vec4f();
+    t24 += c24; c24 = vec4f(); t25 += c25; c25 = vec4f(); t26 += c26; c26 = vec4f(); t27 += c27; c27 = vec4f(); t28 += c28; c28 = vec4f(); t29 += c29; c29 = vec4f(); t30 += c30; c30 = vec4f(); t31 += c31; c31 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 32>(
-    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
-    c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31,
+    t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15,
+    t16, t17, t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m));
@@ -232,50 +240,58 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0 = vec4f(); var c1 = vec4f(); var c2 = vec4f(); var c3 = vec4f(); var c4 = vec4f(); var c5 = vec4f(); var c6 = vec4f(); var c7 = vec4f();
-  var c8 = vec4f(); var c9 = vec4f(); var c10 = vec4f(); var c11 = vec4f(); var c12 = vec4f(); var c13 = vec4f(); var c14 = vec4f(); var c15 = vec4f();
-  var c16 = vec4f(); var c17 = vec4f(); var c18 = vec4f(); var c19 = vec4f(); var c20 = vec4f(); var c21 = vec4f(); var c22 = vec4f(); var c23 = vec4f();
-  var c24 = vec4f(); var c25 = vec4f(); var c26 = vec4f(); var c27 = vec4f(); var c28 = vec4f(); var c29 = vec4f(); var c30 = vec4f(); var c31 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block_ragged(b_base, k, col);
-    let a0 = a_block_ragged(a_base, own_row, k, end);
-    c0 = step(c0, subgroupBroadcast(a0[0], 0u), b0);
-    c1 = step(c1, subgroupBroadcast(a0[1], 0u), b0);
-    c2 = step(c2, subgroupBroadcast(a0[2], 0u), b0);
-    c3 = step(c3, subgroupBroadcast(a0[3], 0u), b0);
-    c4 = step(c4, subgroupBroadcast(a0[0], 1u), b0);
-    c5 = step(c5, subgroupBroadcast(a0[1], 1u), b0);
-    c6 = step(c6, subgroupBroadcast(a0[2], 1u), b0);
-    c7 = step(c7, subgroupBroadcast(a0[3], 1u), b0);
-    c8 = step(c8, subgroupBroadcast(a0[0], 2u), b0);
-    c9 = step(c9, subgroupBroadcast(a0[1], 2u), b0);
-    c10 = step(c10, subgroupBroadcast(a0[2], 2u), b0);
-    c11 = step(c11, subgroupBroadcast(a0[3], 2u), b0);
-    c12 = step(c12, subgroupBroadcast(a0[0], 3u), b0);
-    c13 = step(c13, subgroupBroadcast(a0[1], 3u), b0);
-    c14 = step(c14, subgroupBroadcast(a0[2], 3u), b0);
-    c15 = step(c15, subgroupBroadcast(a0[3], 3u), b0);
-    c16 = step(c16, subgroupBroadcast(a0[0], 4u), b0);
-    c17 = step(c17, subgroupBroadcast(a0[1], 4u), b0);
-    c18 = step(c18, subgroupBroadcast(a0[2], 4u), b0);
-    c19 = step(c19, subgroupBroadcast(a0[3], 4u), b0);
-    c20 = step(c20, subgroupBroadcast(a0[0], 5u), b0);
-    c21 = step(c21, subgroupBroadcast(a0[1], 5u), b0);
-    c22 = step(c22, subgroupBroadcast(a0[2], 5u), b0);
-    c23 = step(c23, subgroupBroadcast(a0[3], 5u), b0);
-    c24 = step(c24, subgroupBroadcast(a0[0], 6u), b0);
-    c25 = step(c25, subgroupBroadcast(a0[1], 6u), b0);
-    c26 = step(c26, subgroupBroadcast(a0[2], 6u), b0);
-    c27 = step(c27, subgroupBroadcast(a0[3], 6u), b0);
-    c28 = step(c28, subgroupBroadcast(a0[0], 7u), b0);
-    c29 = step(c29, subgroupBroadcast(a0[1], 7u), b0);
-    c30 = step(c30, subgroupBroadcast(a0[2], 7u), b0);
-    c31 = step(c31, subgroupBroadcast(a0[3], 7u), b0);
+  var c0 = vec4f(); var t0 = vec4f(); var c1 = vec4f(); var t1 = vec4f(); var c2 = vec4f(); var t2 = vec4f(); var c3 = vec4f(); var t3 = vec4f(); var c4 = vec4f(); var t4 = vec4f(); var c5 = vec4f(); var t5 = vec4f(); var c6 = vec4f(); var t6 = vec4f(); var c7 = vec4f(); var t7 = vec4f();
+  var c8 = vec4f(); var t8 = vec4f(); var c9 = vec4f(); var t9 = vec4f(); var c10 = vec4f(); var t10 = vec4f(); var c11 = vec4f(); var t11 = vec4f(); var c12 = vec4f(); var t12 = vec4f(); var c13 = vec4f(); var t13 = vec4f(); var c14 = vec4f(); var t14 = vec4f(); var c15 = vec4f(); var t15 = vec4f();
+  var c16 = vec4f(); var t16 = vec4f(); var c17 = vec4f(); var t17 = vec4f(); var c18 = vec4f(); var t18 = vec4f(); var c19 = vec4f(); var t19 = vec4f(); var c20 = vec4f(); var t20 = vec4f(); var c21 = vec4f(); var t21 = vec4f(); var c22 = vec4f(); var t22 = vec4f(); var c23 = vec4f(); var t23 = vec4f();
+  var c24 = vec4f(); var t24 = vec4f(); var c25 = vec4f(); var t25 = vec4f(); var c26 = vec4f(); var t26 = vec4f(); var c27 = vec4f(); var t27 = vec4f(); var c28 = vec4f(); var t28 = vec4f(); var c29 = vec4f(); var t29 = vec4f(); var c30 = vec4f(); var t30 = vec4f(); var c31 = vec4f(); var t31 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block_ragged(b_base, k, col);
+      let a0 = a_block_ragged(a_base, own_row, k, end);
+      c0 = step(c0, subgroupBroadcast(a0[0], 0u), b0);
+      c1 = step(c1, subgroupBroadcast(a0[1], 0u), b0);
+      c2 = step(c2, subgroupBroadcast(a0[2], 0u), b0);
+      c3 = step(c3, subgroupBroadcast(a0[3], 0u), b0);
+      c4 = step(c4, subgroupBroadcast(a0[0], 1u), b0);
+      c5 = step(c5, subgroupBroadcast(a0[1], 1u), b0);
+      c6 = step(c6, subgroupBroadcast(a0[2], 1u), b0);
+      c7 = step(c7, subgroupBroadcast(a0[3], 1u), b0);
+      c8 = step(c8, subgroupBroadcast(a0[0], 2u), b0);
+      c9 = step(c9, subgroupBroadcast(a0[1], 2u), b0);
+      c10 = step(c10, subgroupBroadcast(a0[2], 2u), b0);
+      c11 = step(c11, subgroupBroadcast(a0[3], 2u), b0);
+      c12 = step(c12, subgroupBroadcast(a0[0], 3u), b0);
+      c13 = step(c13, subgroupBroadcast(a0[1], 3u), b0);
+      c14 = step(c14, subgroupBroadcast(a0[2], 3u), b0);
+      c15 = step(c15, subgroupBroadcast(a0[3], 3u), b0);
+      c16 = step(c16, subgroupBroadcast(a0[0], 4u), b0);
+      c17 = step(c17, subgroupBroadcast(a0[1], 4u), b0);
+      c18 = step(c18, subgroupBroadcast(a0[2], 4u), b0);
+      c19 = step(c19, subgroupBroadcast(a0[3], 4u), b0);
+      c20 = step(c20, subgroupBroadcast(a0[0], 5u), b0);
+      c21 = step(c21, subgroupBroadcast(a0[1], 5u), b0);
+      c22 = step(c22, subgroupBroadcast(a0[2], 5u), b0);
+      c23 = step(c23, subgroupBroadcast(a0[3], 5u), b0);
+      c24 = step(c24, subgroupBroadcast(a0[0], 6u), b0);
+      c25 = step(c25, subgroupBroadcast(a0[1], 6u), b0);
+      c26 = step(c26, subgroupBroadcast(a0[2], 6u), b0);
+      c27 = step(c27, subgroupBroadcast(a0[3], 6u), b0);
+      c28 = step(c28, subgroupBroadcast(a0[0], 7u), b0);
+      c29 = step(c29, subgroupBroadcast(a0[1], 7u), b0);
+      c30 = step(c30, subgroupBroadcast(a0[2], 7u), b0);
+      c31 = step(c31, subgroupBroadcast(a0[3], 7u), b0);
+    }
+    t0 += c0; c0 = vec4f(); t1 += c1; c1 = vec4f(); t2 += c2; c2 = vec4f(); t3 += c3; c3 = vec4f(); t4 += c4; c4 = vec4f(); t5 += c5; c5 = vec4f(); t6 += c6; c6 = vec4f(); t7 += c7; c7 = vec4f();
+    t8 += c8; c8 = vec4f(); t9 += c9; c9 = vec4f(); t10 += c10; c10 = vec4f(); t11 += c11; c11 = vec4f(); t12 += c12; c12 = vec4f(); t13 += c13; c13 = vec4f(); t14 += c14; c14 = vec4f(); t15 += c15; c15 = vec4f();
+    t16 += c16; c16 = vec4f(); t17 += c17; c17 = vec4f(); t18 += c18; c18 = vec4f(); t19 += c19; c19 = vec4f(); t20 += c20; c20 = vec4f(); t21 += c21; c21 = vec4f(); t22 += c22; c22 = vec4f(); t23 += c23; c23 = vec4f();
+    t24 += c24; c24 = vec4f(); t25 += c25; c25 = vec4f(); t26 += c26; c26 = vec4f(); t27 += c27; c27 = vec4f(); t28 += c28; c28 = vec4f(); t29 += c29; c29 = vec4f(); t30 += c30; c30 = vec4f(); t31 += c31; c31 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 32>(
-    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15,
-    c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31,
+    t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15,
+    t16, t17, t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m));

@@ -119,7 +119,7 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
 
 // c + Σ_i s[i] b[i], in order
 fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
-  return fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], fma(vec4f(s.x), b[0], c))));
+  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -161,24 +161,30 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f();
-  var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block(b_base, k, col);
-    let b1 = b_block(b_base, k, col + 4u);
-    let a0 = a_block(a_base, own_row, k);
-    let s0 = a0[0];
-    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
-    let s1 = a0[1];
-    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
-    let s2 = a0[2];
-    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
-    let s3 = a0[3];
-    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+  var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f();
+  var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block(b_base, k, col);
+      let b1 = b_block(b_base, k, col + 4u);
+      let a0 = a_block(a_base, own_row, k);
+      let s0 = a0[0];
+      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
+      let s1 = a0[1];
+      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
+      let s2 = a0[2];
+      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
+      let s3 = a0[3];
+      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+    }
+    t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
+    t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 8>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+    t0_0, t0_1, t1_0, t1_1, t2_0, t2_1, t3_0, t3_1,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m)) * 2u;
@@ -203,24 +209,30 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let a_base = batch * params.a_stride;
   let b_base = batch * params.b_stride;
   let end = min(params.k, (split + 1u) * params.chunk);
-  var c0_0 = vec4f(); var c0_1 = vec4f(); var c1_0 = vec4f(); var c1_1 = vec4f();
-  var c2_0 = vec4f(); var c2_1 = vec4f(); var c3_0 = vec4f(); var c3_1 = vec4f();
-  for (var k = split * params.chunk; k < end; k += 4u) {
-    let b0 = b_block_ragged(b_base, k, col);
-    let b1 = b_block_ragged(b_base, k, col + 4u);
-    let a0 = a_block_ragged(a_base, own_row, k, end);
-    let s0 = a0[0];
-    c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
-    let s1 = a0[1];
-    c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
-    let s2 = a0[2];
-    c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
-    let s3 = a0[3];
-    c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+  var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f();
+  var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f();
+  // Sums of 16 products join the total as one: rounding grows with the number of additions in a row.
+  for (var run = split * params.chunk; run < end; run += 16u) {
+    let stop = min(run + 16u, end);
+    for (var k = run; k < stop; k += 4u) {
+      let b0 = b_block_ragged(b_base, k, col);
+      let b1 = b_block_ragged(b_base, k, col + 4u);
+      let a0 = a_block_ragged(a_base, own_row, k, end);
+      let s0 = a0[0];
+      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
+      let s1 = a0[1];
+      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
+      let s2 = a0[2];
+      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
+      let s3 = a0[3];
+      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+    }
+    t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
+    t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
   }
   let y_base = (split * params.batch + batch) * params.m * params.n;
   var tile = array<vec4f, 8>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+    t0_0, t0_1, t1_0, t1_1, t2_0, t2_1, t3_0, t3_1,
   );
   // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.
   let inside = min(params.tile_rows, params.m - min(row, params.m)) * 2u;

@@ -22,8 +22,8 @@ export interface VLJEPAConfig {
   /** Pixel normalisation of [R, G, B] in 0..1. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** 'crop': resize the short edge to 256/224 of the side, cut the centre; 'stretch': resize to the square. */
-  readonly resize: 'crop' | 'stretch';
+  /** 'crop': resize the short edge to 256/224 of the side, cut the centre; 'stretch': resize to the square; 'content': trim the plain margin (data/trim.ts), then resize to the square. */
+  readonly resize: 'crop' | 'stretch' | 'content';
   /** log of the inverse temperature at the start, and its upper bound. */
   readonly logitScaleInit: number;
   readonly logitScaleMax: number;
@@ -58,7 +58,7 @@ export function vlJepaConfig(json: unknown, where = 'config.json'): VLJEPAConfig
     predictorLayers: Object.freeze([first, end] as const),
     dense: c.int('dense', { min: 0, fallback: 0 }),
     mean: c.numbers('image_mean', 3, [0.485, 0.456, 0.406]),
-    resize: c.word('resize', ['crop', 'stretch'], { fallback: 'crop' }),
+    resize: c.word('resize', ['crop', 'stretch', 'content'], { fallback: 'crop' }),
     logitScaleInit: c.number('logit_scale_init', { fallback: Math.log(1 / 0.07) }),
     logitScaleMax: c.number('logit_scale_max', { fallback: Math.log(100) }),
     maxQueryTokens: c.int('max_query_tokens', { fallback: 512 }),

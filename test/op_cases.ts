@@ -125,11 +125,11 @@ const losses: readonly OpCase[] = [
     name: 'gradNorm, clipFactor, adamwStep',
     run: d => {
       const flat = (seed: number, positive = false): Tensor => Tensor.from(d, random([64 * 256 * 3], seed).map(v => (positive ? v * v : v)));
-      const [param, grad, m, v] = [flat(1), flat(2), flat(3), flat(4, true)];
+      const [param, grad, m, v, rest] = [flat(1), flat(2), flat(3), flat(4, true), flat(5)];
       const clip = ops.clipFactor(ops.gradNorm(grad), 1);
-      const buffers = { param, grad, m, v, blockGroup: ids(d, param.size / 64, 2), groups: Tensor.from(d, [0.1, 0, 0.01, 0.1], [2, 2]), clip };
+      const buffers = { param, grad, m, v, rest, blockGroup: ids(d, param.size / 64, 2), groups: Tensor.from(d, [0.1, 0, 0.01, 0.1], [2, 2]), clip };
       ops.adamwStep(d, buffers, { beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 3 });
-      return [clip, param, m, v];
+      return [clip, param, m, v, rest];
     },
   },
   {

@@ -33,6 +33,7 @@ interface Flat {
   readonly grad: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
+  readonly rest: Tensor;
   readonly blockGroup: Tensor;
   readonly places: { name: string; parameter: Tensor; offset: number; grad: Tensor }[];
 }
@@ -84,7 +85,7 @@ export class AdamW {
 
   private makeFlat(entries: [string, Tensor, number][], total: number, options: AdamWOptions): Flat {
     const make = (): Tensor => keep(Tensor.zeros(this.device, [total]));
-    const [param, grad, m, v] = [make(), make(), make(), make()];
+    const [param, grad, m, v, rest] = [make(), make(), make(), make(), make()];
     const blocks = new Uint32Array(total / BLOCK);
     const places = entries.map(([name, parameter, offset]) => {
       const group = options.group?.(name, parameter) ?? {};
@@ -95,7 +96,7 @@ export class AdamW {
       place.dispose();
       return { name, parameter, offset, grad: keep(grad.view(parameter.shape, offset)) };
     });
-    return { names: entries.map(([name]) => name), param, grad, m, v, blockGroup: keep(Tensor.from(this.device, blocks)), places };
+    return { names: entries.map(([name]) => name), param, grad, m, v, rest, blockGroup: keep(Tensor.from(this.device, blocks)), places };
   }
 
   private groupIndex(group: { lr: number; weightDecay: number }): number {
@@ -123,8 +124,8 @@ export class AdamW {
       const norm = this.norm();
       this.device.copy(norm, this.gradNorm);
       const clip = clipFactor(norm, clipNorm);
-      for (const { param, grad, m, v, blockGroup } of this.flats) {
-        adamwStep(this.device, { param, grad, m, v, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: this.stepCount });
+      for (const { param, grad, m, v, rest, blockGroup } of this.flats) {
+        adamwStep(this.device, { param, grad, m, v, rest, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: this.stepCount });
       }
     }));
   }
@@ -151,9 +152,9 @@ export class AdamW {
     return out;
   }
 
-  /** The moments, laid out like the parameters. @returns flat tensors */
-  moments(): { m: readonly Tensor[]; v: readonly Tensor[] } {
-    return { m: this.flats.map(f => f.m), v: this.flats.map(f => f.v) };
+  /** Moments and the rests of rounding, laid out like the parameters: with the parameters and the step count they decide every later step. @returns flat tensors */
+  moments(): { m: readonly Tensor[]; v: readonly Tensor[]; rest: readonly Tensor[] } {
+    return { m: this.flats.map(f => f.m), v: this.flats.map(f => f.v), rest: this.flats.map(f => f.rest) };
   }
 
   /**
@@ -181,7 +182,7 @@ export class AdamW {
   /** Gives moments and gradient buffers back; the parameters stay where they are. @returns nothing */
   dispose(): void {
     for (const f of this.flats) {
-      for (const t of [f.param, f.grad, f.m, f.v, f.blockGroup]) t.dispose();
+      for (const t of [f.param, f.grad, f.m, f.v, f.rest, f.blockGroup]) t.dispose();
       for (const p of f.places) p.grad.dispose();
     }
     this.groups.dispose();

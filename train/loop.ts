@@ -101,10 +101,10 @@ export class Trainer {
     return report;
   }
 
-  /** Everything that decides the rest of the run. @returns tensors by name: weights, `m.`, `v.` and `ema.` */
+  /** Everything that decides the rest of the run. @returns tensors by name: weights, `m.`, `v.`, `rest.` and `ema.` */
   async snapshot(): Promise<Map<string, { shape: readonly number[]; data: Float32Array }>> {
-    const { m, v } = this.optimizer.moments();
-    const parts = { '': undefined, 'm.': m, 'v.': v, ...(this.average ? { 'ema.': this.average.flat() } : {}) };
+    const { m, v, rest } = this.optimizer.moments();
+    const parts = { '': undefined, 'm.': m, 'v.': v, 'rest.': rest, ...(this.average ? { 'ema.': this.average.flat() } : {}) };
     const out = new Map<string, { shape: readonly number[]; data: Float32Array }>();
     for (const [prefix, flats] of Object.entries(parts)) for (const [name, value] of await this.optimizer.read(flats)) out.set(prefix + name, value);
     return out;
@@ -120,10 +120,11 @@ export class Trainer {
     const state = await loadState(folder, fingerprint(this.recipe), warn);
     if (!state) return false;
     const from = (prefix: string) => (name: string): Float32Array | undefined => state.tensors.get(prefix + name)?.data;
-    const { m, v } = this.optimizer.moments();
+    const { m, v, rest } = this.optimizer.moments();
     this.optimizer.write(this.optimizer.flatParameters(), from(''), 'weights');
     this.optimizer.write(m, from('m.'), 'first moment');
     this.optimizer.write(v, from('v.'), 'second moment');
+    this.optimizer.write(rest, from('rest.'), 'rest of rounding');
     if (this.average) this.optimizer.write(this.average.flat(), from('ema.'), 'average');
     this.optimizer.stepCount = this.step = state.step;
     return true;

@@ -12,7 +12,7 @@ export interface TrainingState {
   step: number;
   /** Fingerprint of the settings: a run resumes only with the settings it began with. */
   settings: string;
-  /** Weights, `m.<name>`, `v.<name>`, `ema.<name>`: by name, with shape. */
+  /** Weights, `m.<name>`, `v.<name>`, `rest.<name>`, `ema.<name>`: by name, with shape. */
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
 }
 

@@ -51,7 +51,8 @@ async function compare(c: AttentionCase, { scale = 1, outliers = 0, limit = 1e-1
   close(await y.read(), attentionRef(c, wide(q), wide(k), wide(v)), { nmse: limit, name: `y of ${name}` });
   const expected = attentionGradRef(c, wide(q), wide(k), wide(v), wide(dy));
   for (const [n, label] of ['dq', 'dk', 'dv'].entries()) {
-    const actual = await grads[n]!.read();
+    if (!grads[n]) assert.ok(n < 2 && c.tq === 1 && c.tk === 1, `${label} of ${name} is missing, expected one unless a single key makes it zero`);
+    const actual = grads[n] ? await grads[n]!.read() : new Float32Array(expected[n]!.length);
     const vanishes = expected[n]!.every(e => Math.abs(e) < 1e-12); // one key per query: dq and dk are rounding noise
     close(actual, expected[n]!, vanishes ? { abs: 1e-5, name: `${label} of ${name}` } : { nmse: limit, name: `${label} of ${name}` });
     const rows = n === 0 ? c.tq * c.heads : c.tk * c.kvHeads;
@@ -60,7 +61,7 @@ async function compare(c: AttentionCase, { scale = 1, outliers = 0, limit = 1e-1
       if (actual[i] !== 0 && !connected(c, n, b, token)) throw new Error(`${label}[${i}] of ${name} is ${actual[i]}, expected exactly 0: no pair is allowed`);
     }
   }
-  for (const t of [y, ...grads]) t!.dispose();
+  for (const t of [y, ...grads]) t?.dispose();
 }
 
 test('matches the float64 formula at the edges of the tile', async () => {

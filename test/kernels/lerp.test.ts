@@ -6,7 +6,7 @@ import { assert, close, device, random, suite } from '../harness.ts';
 
 const test = suite('lerp and fill');
 
-for (const n of [0, 1, 63, 64, 65, 1009]) {
+for (const n of [0, 1, 63, 64, 65, 1009, 4095, 4096, 4097, 100_003]) {
   test(`lerpInPlace of ${n} elements`, async () => {
     const d = await device();
     const a = random([n], 1), b = random([n], 2, { outliers: 0.1 });

@@ -1,0 +1,24 @@
+// The public face: open a device, load a model, embed pictures and texts, compare.
+export { openDevice, Device } from './engine/device.ts';
+export type { AdapterSummary, OpenOptions } from './engine/device.ts';
+export { DeviceError, ShapeError } from './engine/check.ts';
+export { keep, scope } from './engine/memory.ts';
+export type { MemoryReport } from './engine/memory.ts';
+export { setDebug } from './engine/profile.ts';
+export { checkpoint, noGrad } from './engine/tape.ts';
+export { Tensor } from './engine/tensor.ts';
+export type { DType, Shape } from './engine/tensor.ts';
+export * from './kernels/index.ts';
+export { VLJEPA } from './model/vl_jepa.ts';
+export type { Clip, LoadModelOptions, Picture, Pictures, Progress } from './model/vl_jepa.ts';
+export { decodePicture } from './data/picture.ts';
+export { DataError } from './data/errors.ts';
+export { classify, labelBank } from './tasks/classify.ts';
+export type { LabelBank, Scored } from './tasks/classify.ts';
+export { evaluateRetrieval, retrieve } from './tasks/retrieve.ts';
+export { bootstrap, ranks, recall, topK } from './tasks/metrics.ts';
+export { AdamW } from './train/adamw.ts';
+export { constant, cosine } from './train/schedule.ts';
+export { openCheckpoint, openSafetensors } from './weights/safetensors.ts';
+export { encodeSafetensors, writeSafetensors } from './weights/writer.ts';
+export { WeightError } from './weights/error.ts';

@@ -1,0 +1,41 @@
+import { contentBox, trimPicture } from '../../data/trim.ts';
+import { assert, suite } from '../harness.ts';
+
+const test = suite('trim');
+
+/** A plain picture with one rectangle of another colour. */
+function drawing(width: number, height: number, [left, top, w, h]: readonly [number, number, number, number], margin = 255, ink = 20): { width: number; height: number; data: Uint8Array } {
+  const data = new Uint8Array(width * height * 3).fill(margin);
+  for (let y = top; y < top + h; y++) data.fill(ink, (y * width + left) * 3, (y * width + left + w) * 3);
+  return { width, height, data };
+}
+
+test('finds the box of the content', () => {
+  assert.equal(contentBox(drawing(20, 10, [3, 2, 5, 4])), { left: 3, top: 2, width: 5, height: 4 });
+  assert.equal(contentBox(drawing(20, 10, [19, 0, 1, 1], 255)), { left: 0, top: 0, width: 20, height: 10 }); // a corner differs: no plain margin
+  assert.equal(contentBox(drawing(7, 7, [6, 3, 1, 1])), { left: 6, top: 3, width: 1, height: 1 });
+});
+
+test('a plain picture, a photograph and faint noise stay whole', () => {
+  assert.equal(contentBox(drawing(8, 6, [2, 2, 0, 0])), { left: 0, top: 0, width: 8, height: 6 });
+  assert.equal(contentBox(drawing(8, 6, [2, 2, 3, 3], 200, 206)), { left: 0, top: 0, width: 8, height: 6 });
+  const photo = { width: 5, height: 5, data: Uint8Array.from({ length: 75 }, (_, i) => (i * 37) % 256) };
+  assert.equal(contentBox(photo), { left: 0, top: 0, width: 5, height: 5 });
+});
+
+test('trims and moves half-way to a square, in the margin\'s colour, with every content pixel kept', () => {
+  const trimmed = trimPicture(drawing(64, 64, [10, 20, 36, 16], 250, 10));
+  assert.equal([trimmed.width, trimmed.height], [36, 24]); // √(36·36), √(36·16)
+  let dark = 0;
+  for (let i = 0; i < trimmed.data.length; i += 3) {
+    assert.ok(trimmed.data[i] === 10 || trimmed.data[i] === 250);
+    if (trimmed.data[i] === 10) dark++;
+  }
+  assert.is(dark, 36 * 16);
+});
+
+test('bytes that do not fit the size are refused', () => {
+  assert.throws(() => contentBox({ width: 4, height: 4, data: new Uint8Array(47) }), /48 bytes for 4 x 4 RGB, got 47/);
+});
+
+test.run();
