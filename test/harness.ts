@@ -15,6 +15,18 @@ export { assert };
 /** What ran so far; the runners print it and fail on files that ran nothing. */
 export const counts = { passed: 0, failed: 0, skipped: 0, failures: [] as string[] };
 
+/** SHA-256 of results that must be the same to the bit wherever the same adapter computes them; test/run.ts compares Node with Chromium. */
+export const fingerprints: Record<string, string> = {};
+
+/**
+ * Records the bits of a result for the comparison between places.
+ * @param name of the result @param values the result @returns nothing
+ */
+export async function fingerprint(name: string, values: Float32Array): Promise<void> {
+  const digest = await crypto.subtle.digest('SHA-256', Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
+  fingerprints[name] = Array.from(new Uint8Array(digest), b => b.toString(16).padStart(2, '0')).join('');
+}
+
 export const isNode = typeof process !== 'undefined' && Boolean(process.versions?.node);
 
 const LIMIT_MS = 180_000;

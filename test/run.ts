@@ -35,6 +35,18 @@ if (!flags.includes('--node')) {
   const { runInChromium } = await import('./chromium.ts');
   outcomes.push(['Chromium', await runInChromium(files, console.log)]);
 }
+const [node, chromium] = outcomes.map(([, o]) => o);
+if (node && chromium) {
+  const names = Object.keys(node.fingerprints).filter(n => n in chromium.fingerprints);
+  const other = names.filter(n => node.fingerprints[n] !== chromium.fingerprints[n]);
+  if (node.profile !== chromium.profile) console.log(`Node on ${node.profile} and Chromium on ${chromium.profile}: bits are not compared`);
+  else {
+    console.log(`Node and Chromium, both on ${node.profile}: ${names.length - other.length} of ${names.length} results equal to the bit`);
+    if (names.length) node.passed += names.length - other.length;
+    for (const n of other) node.failures.push(`${n}: bits differ between Node and Chromium`);
+    node.failed += other.length;
+  }
+}
 for (const [place, { failures }] of outcomes) for (const f of failures) console.error(`FAILED in ${place}: ${f}`);
 for (const [place, o] of outcomes) console.log(`${place}: ${o.passed} passed, ${o.failed} failed, ${o.skipped} skipped on ${o.adapter}`);
 const sum = (key: 'passed' | 'failed'): number => outcomes.reduce((n, [, o]) => n + o[key], 0);

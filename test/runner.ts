@@ -1,7 +1,7 @@
 // What the Node runner and the page share: run test modules one after the other, count, and refuse files that ran nothing.
 import './defer.ts';
 import { exec } from 'uvu';
-import { counts, device } from './harness.ts';
+import { counts, device, fingerprints } from './harness.ts';
 
 export interface Outcome {
   passed: number;
@@ -9,6 +9,10 @@ export interface Outcome {
   skipped: number;
   failures: string[];
   adapter: string;
+  /** Kernel profile of the adapter. */
+  profile: string;
+  /** Bits of results by name, see `fingerprint` in harness.ts. */
+  fingerprints: Record<string, string>;
 }
 
 /**
@@ -36,5 +40,5 @@ export async function runFiles(files: readonly { name: string; load: () => Promi
     }
     say(`  ${name} ${((performance.now() - began) / 1000).toFixed(1)} s`);
   }
-  return { ...counts, adapter: adapter.notice };
+  return { ...counts, adapter: adapter.notice, profile: adapter.profile, fingerprints };
 }
