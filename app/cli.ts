@@ -43,6 +43,8 @@ async function main(argv: string[]): Promise<void> {
   if (positionals.length > (command.most ?? Infinity)) throw new CliError(`${name}: ${positionals[command.most!]} was given too, expected ${command.most === 0 ? 'options alone' : `at most ${command.most} word`}`);
   const result = await command.run(values, positionals);
   if (values.json && result !== undefined) process.stdout.write(`${JSON.stringify(result)}\n`);
+  const wrong = command.verdict?.(result);
+  if (wrong) throw new CliError(wrong);
 }
 
 try {

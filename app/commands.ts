@@ -20,6 +20,8 @@ export interface Command {
   example: string;
   /** Prints for people, returns the object for --json. */
   run(values: Values, positionals: readonly string[]): Promise<unknown>;
+  /** What is wrong with a result that was printed all the same: one sentence, and the exit code is 1. */
+  verdict?(result: unknown): string | undefined;
 }
 
 const text = (values: Values, name: string): string | undefined => values[name] as string | undefined;
@@ -65,6 +67,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const report = await inspectCheckpoint(path);
       if (!v.json) console.log(formatInspection(report));
       return report;
+    },
+    verdict: result => {
+      const { path, problems } = result as { path: string; problems: readonly string[] };
+      return problems.length ? `inspect: ${path} has ${problems.length === 1 ? 'one problem' : `${problems.length} problems, the first`}: ${problems[0]}` : undefined;
     },
   },
   run: {

@@ -102,6 +102,7 @@ export class Device {
     this.flush();
     await wait(this.gpu.queue.onSubmittedWorkDone());
     await this.recorder.timer.inspect();
+    await this.recorder.timer.print();
     this.check();
   }
 
@@ -123,7 +124,9 @@ export class Device {
 
   /** Debug level 2: time per kernel since the last call. @returns rows, most time first */
   async kernelTimes(): Promise<KernelTime[]> {
-    await this.sync();
+    this.flush();
+    await wait(this.gpu.queue.onSubmittedWorkDone());
+    this.check();
     return this.recorder.timer.report();
   }
 
@@ -177,6 +180,7 @@ export class Device {
     this.staging.push(stage);
     if (this.staging.length > 8) this.staging.shift()!.buffer.destroy();
     await this.recorder.timer.inspect();
+    await this.recorder.timer.print();
     this.check();
     return copy;
   }

@@ -105,10 +105,10 @@ export class Recorder {
     storage.lastUse = this.serial;
   }
 
-  private openPass(label: string): GPUComputePassEncoder {
+  private openPass(label: string, bytes: () => number): GPUComputePassEncoder {
     if (debugLevel() >= 2) {
       const encoder = this.commands();
-      return (this.pass = encoder.beginComputePass({ label, ...this.timer.writes(label) }));
+      return (this.pass = encoder.beginComputePass({ label, ...this.timer.writes(label, bytes()) }));
     }
     if (!this.pass) {
       this.encoder ??= this.device.gpu.createCommandEncoder();
@@ -180,7 +180,7 @@ export class Recorder {
     if (this.slots >= SLOTS) this.flush();
     const p = this.pipelineFor(kernel, entry, options);
     const group = this.groupFor(p, tensors);
-    const pass = this.openPass(nameOf(kernel.name, entry));
+    const pass = this.openPass(nameOf(kernel.name, entry), () => kernel.entries[entry]!.tensors.reduce((n, name) => n + tensors[name]!.byteLength, 0));
     if (p !== this.current || debugLevel() >= 2) pass.setPipeline(p.pipeline);
     this.current = p;
     if (kernel.entries[entry]!.params) pass.setBindGroup(0, group, [this.slotFor(kernel, entry, params)]);

@@ -3,6 +3,8 @@ import { DeviceError } from './check.ts';
 import { GPUBufferUsageBits } from './memory.ts';
 
 let level = initial();
+/** Set from outside (DEBUG=2, ?debug=2), the table of kernels is printed after every wait; set in code, `device.kernelTimes()` gives it. */
+const PRINTS = level >= 2;
 
 function initial(): number {
   const text = typeof process !== 'undefined' && process.env ? process.env.DEBUG : new URLSearchParams(globalThis.location?.search ?? '').get('debug');
@@ -25,6 +27,8 @@ export interface KernelTime {
   name: string;
   runs: number;
   timeMs: number;
+  /** Bytes of the bound tensors over the time: traffic, if each was touched once. */
+  gbs: number;
 }
 
 const QUERIES = 4096;
@@ -34,9 +38,9 @@ export class Timer {
   private readonly gpu: GPUDevice;
   private queries: GPUQuerySet | undefined;
   private used = 0;
-  private labels: string[] = [];
-  private waiting: { labels: string[]; resolved: GPUBuffer; buffer: GPUBuffer }[] = [];
-  private readonly totals = new Map<string, KernelTime>();
+  private labels: { name: string; bytes: number }[] = [];
+  private waiting: { labels: { name: string; bytes: number }[]; resolved: GPUBuffer; buffer: GPUBuffer }[] = [];
+  private readonly totals = new Map<string, { name: string; runs: number; timeMs: number; bytes: number }>();
   readonly watched: { label: string; buffer: GPUBuffer }[] = [];
 
   constructor(gpu: GPUDevice) {
@@ -44,12 +48,12 @@ export class Timer {
   }
 
   /** Timestamp writes for one more pass, if there is room. */
-  writes(label: string): { timestampWrites?: GPUComputePassTimestampWrites } {
+  writes(name: string, bytes: number): { timestampWrites?: GPUComputePassTimestampWrites } {
     if (!this.gpu.features.has('timestamp-query') || this.used + 2 > QUERIES) return {};
     this.queries ??= this.gpu.createQuerySet({ type: 'timestamp', count: QUERIES });
     const begin = this.used;
     this.used += 2;
-    this.labels.push(label);
+    this.labels.push({ name, bytes });
     return { timestampWrites: { querySet: this.queries, beginningOfPassWriteIndex: begin, endOfPassWriteIndex: begin + 1 } };
   }
 
@@ -71,8 +75,9 @@ export class Timer {
     for (const { labels, resolved, buffer } of this.waiting.splice(0)) {
       await buffer.mapAsync(1);
       const ticks = new BigUint64Array(buffer.getMappedRange());
-      labels.forEach((name, i) => {
-        const row = this.totals.get(name) ?? { name, runs: 0, timeMs: 0 };
+      labels.forEach(({ name, bytes }, i) => {
+        const row = this.totals.get(name) ?? { name, runs: 0, timeMs: 0, bytes: 0 };
+        row.bytes += bytes;
         row.runs++;
         row.timeMs += Number(ticks[2 * i + 1]! - ticks[2 * i]!) / 1e6;
         this.totals.set(name, row);
@@ -82,7 +87,15 @@ export class Timer {
     }
     const rows = [...this.totals.values()].sort((a, b) => b.timeMs - a.timeMs);
     this.totals.clear();
-    return rows;
+    return rows.map(({ bytes, ...row }) => ({ ...row, gbs: row.timeMs > 0 ? bytes / row.timeMs / 1e6 : 0 }));
+  }
+
+  /** Level 2 from outside: prints the kernels since the last wait, most time first. */
+  async print(): Promise<void> {
+    if (!PRINTS || this.waiting.length === 0) return;
+    const rows = await this.report();
+    console.error(`${'kernel'.padEnd(40)}${'runs'.padStart(7)}${'ms'.padStart(11)}${'us/run'.padStart(11)}${'GB/s'.padStart(9)}`);
+    for (const r of rows) console.error(`${r.name.padEnd(40)}${String(r.runs).padStart(7)}${r.timeMs.toFixed(3).padStart(11)}${((1000 * r.timeMs) / r.runs).toFixed(1).padStart(11)}${r.gbs.toFixed(2).padStart(9)}`);
   }
 
   /** Level 4: looks at every output since the last look. @throws DeviceError that names the first kernel that wrote a NaN or Inf */

@@ -2,7 +2,7 @@
 import type { COMMANDS } from '../../app/commands.ts';
 import { inFolder } from '../folder.ts';
 import { assert, isNode, suite } from '../harness.ts';
-import { WHY, json, refusal, tinyCheckpoint, vlJepa, writePng } from './process.ts';
+import { WHY, refusal, tinyCheckpoint, vlJepa, writePng } from './process.ts';
 
 const test = suite('command line');
 const commands = async (): Promise<typeof COMMANDS> => (await import('../../app/commands.ts')).COMMANDS;
@@ -93,7 +93,10 @@ test.when(isNode, WHY, 'a checkpoint with a tensor too many, one missing or one 
   ] as const;
   for (const [path, said] of damaged) {
     assert.match(refusal(await vlJepa(['embed', '--text', 'a cat', '--model', path])), said);
-    const { problems } = json(await vlJepa(['inspect', path, '--json'])) as { problems: string[] };
+    const inspected = await vlJepa(['inspect', path, '--json']);
+    const { problems } = JSON.parse(inspected.stdout) as { problems: string[] };
+    assert.is(inspected.code, 1);
+    assert.match(inspected.stderr, /^error: inspect: .* has one problem: /m);
     assert.is(problems.length, 1);
     assert.match(problems[0]!, said);
   }
