@@ -206,7 +206,7 @@ rule('versions are exact, and the lock file names no registry', async () => {
   none(Object.entries({ ...dependencies, ...devDependencies }).filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)).map(([name, version]) => `${name} ${version}`));
   const lock = textOf('package-lock.json');
   assert.not.ok(lock.includes('"resolved"'), 'package-lock.json has "resolved" entries');
-  assert.not.ok(/https?:\/\/(?!([\w-]+\.)*(github\.com|npmjs\.com|opencollective\.com|patreon\.com|feross\.org|tidelift\.com)\b)[\w.-]*registry/.test(lock), 'package-lock.json names a registry');
+  assert.not.ok(/registry/i.test(lock), 'package-lock.json names a registry');
 });
 
 rule('the declarations ask nobody for a package of types', async () => {
