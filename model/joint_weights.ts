@@ -86,7 +86,7 @@ export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Te
   const entries = [...tensors].map(([name, tensor]) => ({ name, dtype, shape: tensor.shape, bytes: async () => fromF32(await tensor.read(), dtype) }));
   await writeSafetensors(`${folder}/model.safetensors`, entries, { format: 'pt' });
   const texts: [string, object | undefined][] = [['config.json', files.config], ['tokenizer.json', files.tokenizer], ['query_tokenizer.json', files.queryTokenizer]];
-  for (const [name, json] of texts) if (json) await writeFileAtomic(`${folder}/${name}`, `${JSON.stringify(json, null, 2)}\n`);
+  for (const [name, json] of texts) if (json) await writeFileAtomic(`${folder}/${name}`, `${name === 'config.json' ? JSON.stringify(json, null, 2) : JSON.stringify(json)}\n`); // vocabularies compact
 }
 
 /**
