@@ -78,7 +78,6 @@ async function trainingTable(model: VLJEPA, artists: readonly Artist[], names: r
 
 /** R@1 and friends of one artist's pictures against all names. */
 export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: readonly string[]): Promise<{ pictureToText: Recall; textToPicture: Recall; ranks: Uint32Array; scores: Float32Array }> {
-  const { cropSize } = model.config.vision;
   const { predictions, texts } = scope(() => ({
     predictions: model.predict(decodedPictures(set), undefined, { batchSize: 256 }),
     texts: model.encodeText([...names], { batchSize: 256 }),
