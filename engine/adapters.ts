@@ -68,9 +68,9 @@ export async function findAdapter(choice: AdapterChoice, toggles: readonly strin
     if (adapter) return { adapter, software: true, notice: 'Dawn null backend: validates, computes nothing' };
     throw new DeviceError('openDevice: Dawn has no null backend here', 'unavailable');
   }
-  const system = choice === 'auto' ? await open(flags) : null;
+  const { hasVulkanLoader, loadSwiftShader } = await import('./swiftshader.ts');
+  const system = choice === 'auto' && hasVulkanLoader() ? await open(flags) : null;
   if (system) return found(system);
-  const { loadSwiftShader } = await import('./swiftshader.ts');
   await loadSwiftShader();
   const adapter = await open(flags);
   if (adapter) return found(adapter);

@@ -7,6 +7,20 @@ const DLOPEN_FLAGS = 0x1000 | 0x100 | 0x2;
 
 let loaded = false;
 
+/**
+ * Whether this system has a Vulkan loader. Dawn would complain at length on stderr when there is none.
+ * @returns false on a Linux without libvulkan.so.1, true elsewhere
+ */
+export function hasVulkanLoader(): boolean {
+  if (process.platform !== 'linux') return true;
+  try {
+    process.dlopen({ exports: {} } as NodeJS.Module, 'libvulkan.so.1', DLOPEN_FLAGS);
+  } catch (error) {
+    return /self-register/.test((error as Error).message); // no add-on, but there
+  }
+  return true;
+}
+
 async function packageFile(): Promise<{ archive: string; version: string }> {
   const { createRequire } = await import('node:module');
   const { readFile } = await import('node:fs/promises');
