@@ -19,6 +19,7 @@ interface Tile {
   readonly tileRows: number;
 }
 
+// (Taken before products were summed in runs of 16, which costs about 15 % and brings rounding down; newer figures are in bench/results.)
 // Measured in GFLOP/s at 512³ on two busy cores, by processor time, the variants in turn, robustness on. On both software adapters a lane's load
 // costs as much as a dozen multiplications, so tiles are shared: each lane loads its part, and the rest comes by subgroupBroadcast.
 // lavapipe: 32 × 32 by 8 lanes 22-33; 64 × 32 25-35 and 32 × 64 24-29 take twice as long to compile; without sharing 6-13 (4 × 8 to 8 × 16 each).
