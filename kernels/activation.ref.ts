@@ -28,3 +28,25 @@ export const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqr
 
 /** x / (1 + e^-x). @param x argument @returns silu(x) */
 export const silu = (x: number): number => x / (1 + Math.exp(-x));
+
+/** dy (Φ(x) + x φ(x)). @param x [n] @param dy [n] @returns [n] gradient of gelu */
+export const geluGradRef = (x: Float64Array, dy: Float64Array): Float64Array =>
+  x.map((v, i) => dy[i]! * ((v < 0 ? normalTail(-v) : 1 - normalTail(v)) + (v * Math.exp(-0.5 * v * v)) / Math.sqrt(2 * Math.PI)));
+
+/** dy (½ (1 + tanh u) + ½ x (1 − tanh² u) u'), u = √(2/π) (x + 0.044715 x³). @param x [n] @param dy [n] @returns [n] gradient of gelu's tanh form */
+export const geluTanhGradRef = (x: Float64Array, dy: Float64Array): Float64Array => x.map((v, i) => dy[i]! * geluTanhSlope(v));
+
+/** dy σ(x) (1 + x σ(−x)). @param x [n] @param dy [n] @returns [n] gradient of silu */
+export const siluGradRef = (x: Float64Array, dy: Float64Array): Float64Array => x.map((v, i) => dy[i]! * siluSlope(v));
+
+/** 1 / (1 + e^-x). */
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** Derivative of silu; σ(−x) instead of 1 − σ(x) keeps the digits of large x. @param x argument @returns slope */
+export const siluSlope = (x: number): number => sigmoid(x) * (1 + x * sigmoid(-x));
+
+/** Derivative of gelu's tanh form; 1 − tanh² as 4 σ(2u) σ(−2u) keeps the digits of large x. @param x argument @returns slope */
+export function geluTanhSlope(x: number): number {
+  const u = Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
+  return sigmoid(2 * u) + 2 * x * sigmoid(2 * u) * sigmoid(-2 * u) * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+}

@@ -46,7 +46,7 @@ export function attentionRef(c: AttentionCase, q: Float64Array, k: Float64Array,
     const p = weights(c, q, k, b, h, i);
     const shared = Math.floor(h / (heads / kvHeads));
     for (let j = 0; j < tk; j++) {
-      if (p[j] === 0) continue;
+      if (!allowed(c, b, i, j)) continue;
       for (let d = 0; d < headDim; d++) y[((b * tq + i) * heads + h) * headDim + d]! += p[j]! * v[((b * tk + j) * kvHeads + shared) * headDim + d]!;
     }
   }
@@ -66,9 +66,9 @@ export function attentionGradRef(c: AttentionCase, q: Float64Array, k: Float64Ar
     const row = ((b * tq + i) * heads + h) * headDim;
     const key = (j: number): number => ((b * tk + j) * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
     const dp = p.map((_, j) => { let s = 0; for (let d = 0; d < headDim; d++) s += dy[row + d]! * v[key(j) + d]!; return s; });
-    const mean = p.reduce((s, w, j) => s + w * dp[j]!, 0);
+    const mean = p.reduce((s, w, j) => s + (allowed(c, b, i, j) ? w * dp[j]! : 0), 0);
     for (let j = 0; j < tk; j++) {
-      if (p[j] === 0) continue;
+      if (!allowed(c, b, i, j)) continue;
       const ds = p[j]! * (dp[j]! - mean) * scale;
       for (let d = 0; d < headDim; d++) {
         dq[row + d]! += ds * k[key(j) + d]!;

@@ -12,3 +12,15 @@ export function concatRows<T extends Float64Array | Uint32Array>(parts: readonly
   });
   return y;
 }
+
+/** The gradient of `concatRows`: what each part contributed. @param dy [outer, Σ lengths] @param outer rows @param lengths row lengths @returns one [outer, lengths[i]] per part */
+export function concatGradRef(dy: Float64Array, outer: number, lengths: readonly number[]): Float64Array[] {
+  const stride = lengths.reduce((n, l) => n + l, 0);
+  const owner = lengths.flatMap((length, p) => Array.from({ length }, (_, j) => [p, j] as const)); // of each column
+  const parts = lengths.map(length => new Float64Array(outer * length));
+  dy.forEach((v, i) => {
+    const [p, j] = owner[i % stride]!;
+    parts[p]![Math.floor(i / stride) * lengths[p]! + j] = v;
+  });
+  return parts;
+}

@@ -8,3 +8,21 @@ export function l2NormalizeRef(x: Float64Array, cols: number, eps: number): Floa
   }
   return y;
 }
+
+/**
+ * The gradient of `l2NormalizeRef`: (dy − y (y · dy)) / |x|; a row no longer than eps was only divided by eps.
+ * @param x [rows, cols] @param cols length of a row @param eps shortest divisor @param dy [rows, cols] @returns [rows, cols]
+ */
+export function l2NormalizeGradRef(x: Float64Array, cols: number, eps: number, dy: Float64Array): Float64Array {
+  const dx = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += cols) {
+    let squares = 0, along = 0;
+    for (let c = start; c < start + cols; c++) {
+      squares += x[c]! ** 2;
+      along += x[c]! * dy[c]!;
+    }
+    const length = Math.sqrt(squares);
+    for (let c = start; c < start + cols; c++) dx[c] = length <= eps ? dy[c]! / eps : dy[c]! / length - (x[c]! / length) * (along / squares);
+  }
+  return dx;
+}

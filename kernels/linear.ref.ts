@@ -1,6 +1,7 @@
 // y = act(x Wᵀ + bias)
-import { gelu, geluTanh, silu } from './activation.ref.ts';
-import { matmulRef } from './matmul.ref.ts';
+import { gelu, geluGradRef, geluTanh, geluTanhGradRef, silu, siluGradRef } from './activation.ref.ts';
+import { columnSumRef } from './column_sum.ref.ts';
+import { matmulGradRef, matmulRef } from './matmul.ref.ts';
 
 const ACTIVATIONS = { none: (v: number): number => v, gelu, gelu_tanh: geluTanh, silu } as const;
 
@@ -15,4 +16,22 @@ export function linearRef(
 ): Float64Array {
   const act = ACTIVATIONS[activation];
   return matmulRef(x, weight, { batch: 1, m, n, k, transposeB: true }).map((v, i) => act(v + (bias ? bias[i % n]! : 0)));
+}
+
+const SLOPES: Readonly<Record<keyof typeof ACTIVATIONS, (v: Float64Array, dy: Float64Array) => Float64Array>> = {
+  none: (_, dy) => dy, gelu: geluGradRef, gelu_tanh: geluTanhGradRef, silu: siluGradRef,
+};
+
+/**
+ * The gradients of `linearRef`: dpre = dy act'(pre), then those of the product; dbias = column sums of dpre.
+ * @param x [m, k] @param weight [n, k] @param bias [n], or none @param dy [m, n] @param sizes m, n, k and the activation
+ * @returns dx [m, k], dweight [n, k], dbias [n]
+ */
+export function linearGradRef(
+  x: Float64Array, weight: Float64Array, bias: Float64Array | undefined, dy: Float64Array,
+  { m, n, k, activation = 'none' }: { m: number; n: number; k: number; activation?: keyof typeof ACTIVATIONS },
+): [Float64Array, Float64Array, Float64Array] {
+  const dpre = SLOPES[activation](linearRef(x, weight, bias, { m, n, k }), dy);
+  const [dx, dweight] = matmulGradRef(x, weight, dpre, { batch: 1, m, n, k, transposeB: true });
+  return [dx, dweight, columnSumRef(dpre, n)];
 }

@@ -10,3 +10,14 @@ export function softmaxRef(x: Float64Array, cols: number): Float64Array {
   }
   return y;
 }
+
+/** The gradient of `softmaxRef`: y (dy − Σ y dy) per row. @param x [rows, cols] @param cols length of a row @param dy [rows, cols] @returns [rows, cols] */
+export function softmaxGradRef(x: Float64Array, cols: number, dy: Float64Array): Float64Array {
+  const y = softmaxRef(x, cols);
+  return y.map((p, i) => {
+    const start = i - (i % cols);
+    let along = 0;
+    for (let c = start; c < start + cols; c++) along += y[c]! * dy[c]!;
+    return p * (dy[i]! - along);
+  });
+}

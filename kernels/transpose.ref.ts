@@ -8,3 +8,6 @@ export function transpose5<T extends Float64Array | Uint32Array>(x: T, [A, N, B,
   }
   return y;
 }
+
+/** The gradient of `transpose5`: the swap back. @param dy [A, M, B, N, C] @param sizes [A, N, B, M, C] of x @returns [A, N, B, M, C] */
+export const transposeGradRef = (dy: Float64Array, [A, N, B, M, C]: readonly [number, number, number, number, number]): Float64Array => transpose5(dy, [A, M, B, N, C]);
