@@ -1,4 +1,4 @@
-// What is written down once per op; every check of the harness follows from it. An entry lives in a group file of table/ (`export const PROOFS: readonly Proof[]`).
+// What is written down once per op; every check of the harness follows from it. An entry lives in a group file of table/ (`export const PROOFS: readonly Proof[] = [proof({ … }), …]`).
 import type { Device } from '../../engine/device.ts';
 import type { DType, Shape, Tensor } from '../../engine/tensor.ts';
 
@@ -74,8 +74,8 @@ export interface Heavy<O = unknown> {
   readonly fast?: boolean;
 }
 
-// O is what `draw` puts into options; the table holds entries with different ones.
-export interface Proof<O = any> {
+/** One op. O is what `draw` puts into options; make entries with `proof`, which infers it. */
+export interface Proof<O = unknown> {
   /** Unique; `npm run fuzz -- --op NAME`. */
   readonly name: string;
   /** Functions exported by kernels/index.ts that this proves. */
@@ -111,3 +111,6 @@ export interface Proof<O = any> {
   readonly nonfinite: Nonfinite;
   readonly heavy?: readonly Heavy<O>[];
 }
+
+/** Types an entry and puts it among those with other options. @param entry one op @returns the same */
+export const proof = <O>(entry: Proof<O>): Proof => entry;
