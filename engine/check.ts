@@ -42,6 +42,16 @@ export function checkDtype(op: string, name: string, tensor: Tensor, dtype: DTyp
 }
 
 /**
+ * Checks that a tensor holds numbers that kernels read as f32: f32, f16, bf16, or i8 and i4 with scales.
+ * @param op name of the public op @param name argument name @param tensor [any] the argument
+ * @returns nothing @throws ShapeError for integers, and for a quantised tensor that asks for a gradient
+ */
+export function checkFloat(op: string, name: string, tensor: Tensor): void {
+  if (tensor.dtype === 'i32' || tensor.dtype === 'u32') throw new ShapeError(`${op}: ${name} is ${tensor.dtype}, expected f32, f16, bf16, i8 or i4`);
+  if (tensor.scales && tensor.needsGrad) throw new ShapeError(`${op}: ${name} is ${tensor.dtype} and needs a gradient, expected a type that can be trained (quantised weights are frozen)`);
+}
+
+/**
  * Checks that all tensors live on one device.
  * @param op name of the public op @param tensors [any] the arguments @returns nothing @throws DeviceError when two devices are mixed
  */

@@ -54,6 +54,8 @@ export class Device {
   /** Resolves once, when the device is gone. */
   readonly lost: Promise<DeviceError>;
   liveTensors = 0;
+  /** Whether f16 tensors are read by the language's own type; else by integer arithmetic. True where the device has shader-f16. */
+  nativeF16: boolean;
   private failure: DeviceError | undefined;
   /** Resolves with the first error that WebGPU reports on the side. */
   private readonly failed: Promise<void>;
@@ -64,6 +66,7 @@ export class Device {
     this.adapter = adapter;
     this.limits = gpu.limits;
     this.features = gpu.features as unknown as ReadonlySet<string>;
+    this.nativeF16 = this.features.has('shader-f16');
     this.pool = new Pool(gpu);
     this.recorder = new Recorder(this);
     let tell = (): void => {};
@@ -136,7 +139,13 @@ export class Device {
     if (data.length !== tensor.size) throw new ShapeError(`upload: ${data.length} values were given, expected ${tensor.size} for shape ${showShape(tensor.shape)}`);
     if (tensor.size === 0) return;
     if (this.recorder.pending(tensor.storage)) this.flush();
-    this.gpu.queue.writeBuffer(tensor.storage.buffer, tensor.offsetBytes, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    let whole = data; // a write is a number of words
+    if (data instanceof Uint16Array && data.length % 2 !== 0) {
+      whole = new Uint16Array(data.length + 1);
+      whole.set(data);
+    }
+    if (whole.byteLength !== tensor.byteLength) throw new ShapeError(`upload: ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes were given, expected the ${tensor.byteLength} bytes of ${tensor.dtype} ${showShape(tensor.shape)}`);
+    this.gpu.queue.writeBuffer(tensor.storage.buffer, tensor.offsetBytes, whole.buffer as ArrayBuffer, whole.byteOffset, whole.byteLength);
   }
 
   /** Fills a tensor with zero bytes, in order with the kernels. @param tensor [any] the target @returns nothing @throws DeviceError after a loss or error */

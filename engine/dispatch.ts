@@ -5,6 +5,9 @@ import type { Device } from './device.ts';
 import { GPUBufferUsageBits } from './memory.ts';
 import type { Storage } from './memory.ts';
 import { debugLevel, nameOf, Timer } from './profile.ts';
+import { scaleBinding, storageText } from './storage.ts';
+import type { Lanes, Stored } from './storage.ts';
+import { DTYPE_BITS } from './tensor.ts';
 import type { Tensor } from './tensor.ts';
 
 /** What kernels/gen.mjs writes for one .wgsl file. */
@@ -16,6 +19,8 @@ export interface Kernel {
   readonly paramsBytes: number;
   readonly entries: Readonly<Record<string, { readonly tensors: readonly string[]; readonly params: boolean }>>;
   readonly overrides: readonly string[];
+  /** Bindings that are read through a load function, see storage.ts. */
+  readonly stored?: Readonly<Record<string, Lanes>>;
 }
 
 type Entry<K extends Kernel> = keyof K['entries'] & string;
@@ -30,6 +35,10 @@ export interface DispatchOptions {
   constants?: Readonly<Record<string, number>>;
   /** `enable`, `alias` and `const` lines put before the kernel's text. */
   header?: string;
+  /** How the tensors of stored bindings are stored, where not f32. The dispatcher takes it from the tensors. */
+  storage?: Readonly<Record<string, Stored>>;
+  /** Whether f16 is read by the language's own type. The dispatcher takes it from the device. */
+  nativeF16?: boolean;
 }
 
 interface Pipeline {
@@ -117,11 +126,19 @@ export class Recorder {
     return this.pass;
   }
 
-  private pipelineFor(kernel: Kernel, entry: string, options: DispatchOptions): Pipeline {
-    const key = options.constants || options.header ? JSON.stringify([kernel.name, entry, options.header, options.constants]) : `${kernel.name}:${entry}`;
+  private pipelineFor(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, options: DispatchOptions): Pipeline {
+    let key = options.constants || options.header ? JSON.stringify([kernel.name, entry, options.header, options.constants]) : `${kernel.name}:${entry}`;
+    let storage: Record<string, Stored> | undefined;
+    for (const name in kernel.stored) {
+      const t = tensors[name];
+      if (t === undefined || DTYPE_BITS[t.dtype] === 32) continue;
+      (storage ??= {})[name] = { dtype: t.dtype, block: t.block };
+      key += `|${name} ${t.dtype} ${t.block}`;
+    }
+    if (storage && this.device.nativeF16) key += '|native';
     const cached = this.pipelines.get(key);
     if (cached) return cached;
-    const made = createPipeline(this.device.gpu, kernel, entry, options, this.pipelines.size);
+    const made = createPipeline(this.device.gpu, kernel, entry, storage ? { ...options, storage, nativeF16: this.device.nativeF16 } : options, this.pipelines.size);
     this.counters.pipelines++;
     this.pipelines.set(key, made);
     return made;
@@ -130,6 +147,7 @@ export class Recorder {
   private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
     const { tensors: names, params } = p.kernel.entries[p.entry]!;
     let key = '';
+    const scaled: string[] = [];
     for (const name of names) {
       const t = tensors[name];
       if (!t) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: tensor ${name} is missing`, 'validation');
@@ -137,13 +155,17 @@ export class Recorder {
       const s = t.storage;
       this.touch(s);
       key += `${s.id}:${t.offsetBytes}:${t.byteLength},`;
+      if (!t.scales) continue;
+      if (!(name in (p.kernel.stored ?? {}))) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} is ${t.dtype}, expected a type that this kernel reads`, 'validation');
+      scaled.push(name);
+      this.touch(t.scales.storage);
+      key += `${t.scales.storage.id}:${t.scales.offsetBytes},`;
     }
     const cached = p.groups.get(key);
     if (cached) return cached;
-    const entries: GPUBindGroupEntry[] = names.map(name => {
-      const t = tensors[name]!;
-      return { binding: p.kernel.bindings[name]!.binding, resource: { buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(4, t.byteLength) } };
-    });
+    const resource = (t: Tensor): GPUBufferBinding => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(4, t.byteLength) + this.device.pool.marginBytes });
+    const entries: GPUBindGroupEntry[] = names.map(name => ({ binding: p.kernel.bindings[name]!.binding, resource: resource(tensors[name]!) }));
+    for (const name of scaled) entries.push({ binding: scaleBinding(p.kernel.bindings[name]!.binding), resource: resource(tensors[name]!.scales!) });
     if (params) entries.push({ binding: 0, resource: { buffer: this.arena, offset: 0, size: p.kernel.paramsBytes } });
     const group = this.device.gpu.createBindGroup({ layout: p.layout, entries });
     this.counters.bindGroups++;
@@ -178,7 +200,7 @@ export class Recorder {
     if (grid.some(n => n > MAX_GROUPS || n < 0 || !Number.isInteger(n))) throw new DeviceError(`${nameOf(kernel.name, entry)}: grid is [${grid.join(', ')}] workgroups, expected whole numbers up to ${MAX_GROUPS}`, 'limit');
     if (grid.some(n => n === 0)) return;
     if (this.slots >= SLOTS) this.flush();
-    const p = this.pipelineFor(kernel, entry, options);
+    const p = this.pipelineFor(kernel, entry, tensors, options);
     const group = this.groupFor(p, tensors);
     const pass = this.openPass(nameOf(kernel.name, entry), () => kernel.entries[entry]!.tensors.reduce((n, name) => n + tensors[name]!.byteLength, 0));
     if (p !== this.current || debugLevel() >= 2) pass.setPipeline(p.pipeline);
@@ -246,6 +268,13 @@ function fold(total: number): readonly [number, number, number] {
   return [Math.ceil(total / rows), rows, 1];
 }
 
+/** The whole text of a shader: header, the file, and the loads of its stored bindings. @param kernel generated description @param options header and storage @returns WGSL */
+export function shaderText(kernel: Kernel, { header, storage = {}, nativeF16 = false }: DispatchOptions): string {
+  const text = (header ? `${header}\n` : '') + kernel.code;
+  const { code, f16 } = storageText(text, kernel.stored ?? {}, kernel.bindings, storage, nativeF16);
+  return (f16 ? 'enable f16;\n' : '') + text + code;
+}
+
 /**
  * Builds the pipeline of one entry point with an explicit layout from the reflected bindings.
  * @param gpu device @param kernel generated description @param entry entry point @param options constants and header @param id number in the cache
@@ -260,10 +289,13 @@ export function createPipeline(gpu: GPUDevice, kernel: Kernel, entry: string, op
   const entries: GPUBindGroupLayoutEntry[] = tensors.map(name => ({
     binding: kernel.bindings[name]!.binding, visibility: 4, buffer: { type: kernel.bindings[name]!.write ? 'storage' : 'read-only-storage' },
   }));
+  for (const [name, { block }] of Object.entries(options.storage ?? {})) {
+    if (block > 0) entries.push({ binding: scaleBinding(kernel.bindings[name]!.binding), visibility: 4, buffer: { type: 'read-only-storage' } });
+  }
   if (params) entries.push({ binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: kernel.paramsBytes } });
   if (debugLevel() >= 3) console.error(`pipeline ${label} ${JSON.stringify(options)} bindings ${tensors.join(', ')}`);
   const layout = gpu.createBindGroupLayout({ label, entries });
-  const module = gpu.createShaderModule({ label: `${kernel.name}.wgsl`, code: (options.header ? `${options.header}\n` : '') + kernel.code });
+  const module = gpu.createShaderModule({ label: `${kernel.name}.wgsl`, code: shaderText(kernel, options) });
   const pipeline = gpu.createComputePipeline({
     label, layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: entry, constants: { ...options.constants } },

@@ -56,6 +56,8 @@ export class Pool {
   created = 0;
   /** Tests fill every buffer that is handed out with a pattern, so that a kernel that leaves gaps is seen. */
   onAcquire: ((storage: Storage) => void) | undefined;
+  /** Tests put a margin on both sides of every tensor, a multiple of 256 bytes, and bind the one behind it too: a kernel that writes past its end is seen there. */
+  marginBytes = 0;
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;

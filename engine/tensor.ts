@@ -1,14 +1,24 @@
 // Tensor: a typed, contiguous, row-major view of a pooled buffer. It has no op methods.
 import { DeviceError, ShapeError, checkedSize, showShape } from './check.ts';
 import type { Device } from './device.ts';
-import { enlist } from './memory.ts';
+import { enlist, keep } from './memory.ts';
 import type { Storage } from './memory.ts';
 
-export type DType = 'f32' | 'i32' | 'u32';
+/**
+ * How elements are stored. Kernels compute in f32 whatever the storage: f16 and bf16 lie two to a u32 word, i8 four and i4 eight, low bits first,
+ * and the last two are multiplied by a scale per block of elements (`Tensor.scales`; the op `quantize` makes them).
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'i4' | 'i32' | 'u32';
 export type Shape = readonly number[];
-export type HostArray = Float32Array | Int32Array | Uint32Array;
+export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
+
+/** Bits per element. */
+export const DTYPE_BITS: Readonly<Record<DType, number>> = { f32: 32, f16: 16, bf16: 16, i8: 8, i4: 4, i32: 32, u32: 32 };
 
 const ARRAYS = { f32: Float32Array, i32: Int32Array, u32: Uint32Array } as const;
+
+/** Bytes of elements, up to whole words. */
+const bytesFor = (count: number, dtype: DType): number => 4 * Math.ceil((count * DTYPE_BITS[dtype]) / 32);
 let nextTensor = 1;
 
 /** Id of the newest tensor. @returns the id; later tensors have higher ones */
@@ -28,17 +38,23 @@ export class Tensor {
   offsetBytes: number;
   needsGrad = false;
   grad: Tensor | undefined;
+  /** i8 and i4: [size / block] f32, the factor of each run of `block` elements in row-major order. Released with this tensor. */
+  readonly scales: Tensor | undefined;
+  /** Elements per scale; 0 without scales. */
+  readonly block: number;
   /** The tape's node that made this tensor. */
   node: unknown;
   private held: Storage | undefined;
 
-  constructor(device: Device, storage: Storage, shape: Shape, dtype: DType, offsetBytes = 0) {
+  constructor(device: Device, storage: Storage, shape: Shape, dtype: DType, offsetBytes = 0, scales?: Tensor) {
     this.device = device;
     this.held = storage;
     this.shape = shape;
     this.dtype = dtype;
     this.offsetBytes = offsetBytes;
     this.size = size(shape);
+    this.scales = scales && keep(scales);
+    this.block = scales?.size ? this.size / scales.size : 0;
     device.liveTensors++;
     enlist(this);
   }
@@ -54,9 +70,9 @@ export class Tensor {
     return this.held === undefined;
   }
 
-  /** Bytes of the elements. */
+  /** Bytes of the elements, up to whole words. */
   get byteLength(): number {
-    return this.size * 4;
+    return bytesFor(this.size, this.dtype);
   }
 
   /**
@@ -65,7 +81,23 @@ export class Tensor {
    */
   static empty(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
     const n = checkedSize('Tensor.empty', shape);
-    return new Tensor(device, device.pool.acquire(Math.max(4, n * 4)), [...shape], dtype);
+    if (dtype === 'i8' || dtype === 'i4') throw new ShapeError(`Tensor.empty: dtype is ${dtype}, expected one without scales (the op quantize makes ${dtype})`);
+    const { pool } = device;
+    return new Tensor(device, pool.acquire(Math.max(4, bytesFor(n, dtype)) + 2 * pool.marginBytes), [...shape], dtype, pool.marginBytes);
+  }
+
+  /**
+   * A quantised tensor: whole numbers of 8 or 4 bits, and a factor per block. Takes the scales over: they are released with it.
+   * @param words [⌈size · bits / 32⌉] u32, elements in row-major order, low bits first @param scales [size / block] f32 @param shape sizes @param dtype 'i8' or 'i4'
+   * @returns [shape] sharing the storage of words @throws ShapeError when words or scales do not fit the shape
+   */
+  static quantised(words: Tensor, scales: Tensor, shape: Shape, dtype: 'i8' | 'i4'): Tensor {
+    const n = checkedSize('Tensor.quantised', shape);
+    const wanted = bytesFor(n, dtype) / 4;
+    if (words.dtype !== 'u32' || words.size !== wanted) throw new ShapeError(`Tensor.quantised: words are ${words.dtype} ${showShape(words.shape)}, expected u32 [${wanted}] for ${dtype} ${showShape(shape)}`);
+    if (scales.dtype !== 'f32' || (n > 0 && (scales.size === 0 || n % scales.size !== 0))) throw new ShapeError(`Tensor.quantised: scales are ${scales.dtype} ${showShape(scales.shape)}, expected f32 and a count that divides ${n}`);
+    words.storage.refs++;
+    return new Tensor(words.device, words.storage, [...shape], dtype, words.offsetBytes, scales);
   }
 
   /** A tensor of zeros, cleared on the GPU. @param device where @param shape sizes @param dtype element type @returns [shape] */
@@ -77,14 +109,24 @@ export class Tensor {
 
   /**
    * Uploads host data.
-   * @param device where @param data elements in row-major order @param shape sizes, default [data.length] @param dtype element type, default that of the array (numbers: f32)
-   * @returns [shape] @throws ShapeError when the element count differs or a number does not fit an integer type
+   * @param device where @param data elements in row-major order; for f16 and bf16 their bits as u16 (numbers: upload f32 and `cast`)
+   * @param shape sizes, default [data.length] @param dtype element type, default that of the array (numbers: f32)
+   * @returns [shape] @throws ShapeError when the element count differs, a number does not fit an integer type or the array does not go with the dtype
    */
   static from(device: Device, data: HostArray | readonly number[], shape: Shape = [data.length], dtype?: DType): Tensor {
     const type = dtype ?? (data instanceof Int32Array ? 'i32' : data instanceof Uint32Array ? 'u32' : 'f32');
     const n = checkedSize('Tensor.from', shape);
     if (n !== data.length) throw new ShapeError(`Tensor.from: ${data.length} values were given, expected ${n} for shape ${showShape(shape)}`);
-    const array = data instanceof ARRAYS[type] ? data : new ARRAYS[type](data);
+    if (data instanceof Uint16Array !== (type === 'f16' || type === 'bf16') || type === 'i8' || type === 'i4') {
+      throw new ShapeError(`Tensor.from: ${data.constructor.name} cannot become ${type}, expected the bits as Uint16Array for f16 and bf16 (or f32 and the op cast), and the op quantize for i8 and i4`);
+    }
+    if (data instanceof Uint16Array) {
+      const t = Tensor.empty(device, shape, type);
+      device.upload(t, data);
+      return t;
+    }
+    const Numbers = ARRAYS[type as keyof typeof ARRAYS];
+    const array = data instanceof Numbers ? data : new Numbers(data);
     if (array !== data && type !== 'f32') {
       const bad = array.findIndex((v, i) => v !== data[i]);
       if (bad >= 0) throw new ShapeError(`Tensor.from: value ${bad} is ${data[bad]}, expected a whole number that fits ${type}`);
@@ -96,14 +138,17 @@ export class Tensor {
 
   /**
    * The same storage under another shape. Carries no gradient (the op `reshape` does).
-   * @param shape sizes @param offset first element, a multiple of 64 @returns [shape] sharing the storage @throws ShapeError when it does not fit
+   * @param shape sizes @param offset first element, a multiple of 64 (f16, bf16: 128); i8 and i4 can only be seen whole @returns [shape] sharing the storage @throws ShapeError when it does not fit
    */
   view(shape: Shape, offset = 0): Tensor {
     const n = checkedSize('view', shape);
     if (offset + n > this.size || offset < 0) throw new ShapeError(`view: shape ${showShape(shape)} at element ${offset} does not fit into ${showShape(this.shape)}`);
-    if (offset % 64 !== 0) throw new ShapeError(`view: offset is ${offset}, expected a multiple of 64 elements (bindings start at multiples of 256 bytes)`);
+    const step = 2048 / DTYPE_BITS[this.dtype];
+    if (offset % step !== 0) throw new ShapeError(`view: offset is ${offset}, expected a multiple of ${step} elements (bindings start at multiples of 256 bytes)`);
+    if (this.scales && n !== this.size) throw new ShapeError(`view: shape ${showShape(shape)} is a part of ${this.dtype} ${showShape(this.shape)}, expected all of it (its scales go with the whole)`);
     this.storage.refs++;
-    return new Tensor(this.device, this.storage, [...shape], this.dtype, this.offsetBytes + (n ? offset * 4 : 0)); // nothing at the very end could not be bound
+    const start = n ? (offset * DTYPE_BITS[this.dtype]) / 8 : 0; // nothing at the very end could not be bound
+    return new Tensor(this.device, this.storage, [...shape], this.dtype, this.offsetBytes + start, this.scales?.view(this.scales.shape));
   }
 
   /**
@@ -111,6 +156,7 @@ export class Tensor {
    * @param place [any] a tensor of the same byte length @returns nothing @throws DeviceError when the lengths differ
    */
   moveTo(place: Tensor): void {
+    if (place.dtype !== this.dtype || this.scales) throw new DeviceError(`moveTo: the place is ${place.dtype}, expected ${this.dtype} without scales`, 'validation');
     this.device.copy(this, place);
     const before = this.storage;
     place.storage.refs++;
@@ -121,7 +167,7 @@ export class Tensor {
 
   /** Waits for the GPU and returns the elements. @returns [size] f32 values @throws DeviceError after a loss or error, ShapeError for another dtype */
   async read(): Promise<Float32Array> {
-    if (this.dtype !== 'f32') throw new ShapeError(`read: tensor is ${this.dtype}, expected f32 (use readU32 or readI32)`);
+    if (this.dtype !== 'f32') throw new ShapeError(`read: tensor is ${this.dtype}, expected f32 (use readU32, readI32, readBits, or the op cast first)`);
     return new Float32Array(await this.device.readBytes(this));
   }
 
@@ -135,6 +181,12 @@ export class Tensor {
     return new Int32Array(await this.device.readBytes(this));
   }
 
+  /** Like `read`, for f16 and bf16 tensors. @returns [size] their bits @throws DeviceError after a loss or error, ShapeError for another dtype */
+  async readBits(): Promise<Uint16Array> {
+    if (DTYPE_BITS[this.dtype] !== 16) throw new ShapeError(`readBits: tensor is ${this.dtype}, expected f16 or bf16`);
+    return new Uint16Array(await this.device.readBytes(this), 0, this.size);
+  }
+
   /** Gives the storage back. Harmless when called twice. @returns nothing */
   dispose(): void {
     if (!this.held) return;
@@ -143,5 +195,6 @@ export class Tensor {
     this.node = undefined;
     this.device.liveTensors--;
     this.device.pool.release(storage);
+    this.scales?.dispose();
   }
 }

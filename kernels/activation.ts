@@ -1,4 +1,4 @@
-import { checkDtype } from '../engine/check.ts';
+import { checkFloat } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -9,7 +9,7 @@ const WG = 256;
 const FORMS = { gelu: 0, geluTanh: 1, silu: 2 } as const;
 
 function activate(op: string, form: keyof typeof FORMS, x: Tensor): Tensor {
-  checkDtype(op, 'x', x, 'f32');
+  checkFloat(op, 'x', x);
   const options = { constants: { FORM: FORMS[form] } };
   const quad = x.size % 4 === 0;
   const count = quad ? x.size / 4 : x.size;
@@ -28,7 +28,7 @@ function activate(op: string, form: keyof typeof FORMS, x: Tensor): Tensor {
 /**
  * GELU. 'none': y = x Φ(x), Φ the normal distribution function (V-JEPA 2). 'tanh': y = 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Gemma).
  * Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
- * @param x [...] f32
+ * @param x [...] float
  * @param options approximate: 'none' (default) or 'tanh', the words of PyTorch
  * @returns [...] as x
  * @throws ShapeError unless x is f32
@@ -39,7 +39,7 @@ export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none'
 
 /**
  * SiLU (swish): y = x σ(x) = x / (1 + exp(-x)). Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
- * @param x [...] f32
+ * @param x [...] float
  * @returns [...] as x
  * @throws ShapeError unless x is f32
  */

@@ -7,10 +7,10 @@ override FORM: u32 = 0u; // 0 gelu, 1 gelu_tanh, 2 silu
 
 struct Params { count: u32 } // invocations
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>; // [size / 4]
+@group(0) @binding(1) var<storage, read> x4: array<X4Stored>; // [size / 4]
 @group(0) @binding(2) var<storage, read> dy4: array<vec4<f32>>; // [size / 4]
 @group(0) @binding(3) var<storage, read_write> out4: array<vec4<f32>>; // [size / 4] y or dx
-@group(0) @binding(4) var<storage, read> x1: array<f32>; // [size]
+@group(0) @binding(4) var<storage, read> x1: array<X1Stored>; // [size]
 @group(0) @binding(5) var<storage, read> dy1: array<f32>; // [size]
 @group(0) @binding(6) var<storage, read_write> out1: array<f32>; // [size] y or dx
 
@@ -84,26 +84,26 @@ fn slope4(x: vec4<f32>) -> vec4<f32> {
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out4[i] = activate4(x4[i]);
+  out4[i] = activate4(load_x4(i));
 }
 
 @compute @workgroup_size(256)
 fn backward_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out4[i] = dy4[i] * slope4(x4[i]);
+  out4[i] = dy4[i] * slope4(load_x4(i));
 }
 
 @compute @workgroup_size(256)
 fn forward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out1[i] = activate4(vec4<f32>(x1[i])).x;
+  out1[i] = activate4(vec4<f32>(load_x1(i))).x;
 }
 
 @compute @workgroup_size(256)
 fn backward_x_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out1[i] = dy1[i] * slope4(vec4<f32>(x1[i])).x;
+  out1[i] = dy1[i] * slope4(vec4<f32>(load_x1(i))).x;
 }

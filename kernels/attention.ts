@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { ShapeError, checkDtype, checkFloat, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record, recordJoint } from '../engine/tape.ts';
@@ -77,7 +77,7 @@ function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }
   }
   if (window !== undefined && !(Number.isInteger(window) && window >= 1)) throw new ShapeError(`attention: window is ${window}, expected a whole number of at least 1`);
   if (scale !== undefined && !Number.isFinite(scale)) throw new ShapeError(`attention: scale is ${scale}, expected a finite number`);
-  for (const [name, t] of [['q', q], ['k', k], ['v', v]] as const) checkDtype('attention', name, t, 'f32');
+  for (const [name, t] of [['q', q], ['k', k], ['v', v]] as const) checkFloat('attention', name, t);
   checkSameDevice('attention', q, k, v, mask);
 }
 
@@ -85,9 +85,9 @@ function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }
  * Scaled dot-product attention: y_i = Σ_j softmax_j(scale · q_i · k_j) v_j over the allowed keys j. Streaming softmax with a recomputing backward
  * (Dao et al. 2022, arXiv 2205.14135): memory O(T·Dh), never T×T. Key head h·Hkv/H serves query head h without being repeated (Ainslie et al. 2023, arXiv 2305.13245).
  * One query on one key without a mask gives v as it is, and q and k get no gradient (it is zero). Causal positions start together, so query i sees keys j ≤ i also where Tq ≠ Tk. A row with no allowed key gives 0, and hidden keys get a gradient of exactly 0.
- * @param q [B, Tq, H, Dh] f32
+ * @param q [B, Tq, H, Dh] float
  * @param k [B, Tk, Hkv, Dh] f32, Hkv divides H
- * @param v [B, Tk, Hkv, Dh] f32
+ * @param v [B, Tk, Hkv, Dh] float
  * @param options mask u32 [B, Tk], causal, window in tokens, scale
  * @returns [B, Tq, H, Dh]
  * @throws ShapeError when shapes, dtypes, window or scale do not fit

@@ -19,9 +19,9 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;          // [B, Tq, H, Dh]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;          // [B, Tk, Hkv, Dh]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;          // [B, Tk, Hkv, Dh]
+@group(0) @binding(1) var<storage, read> q: array<QStored>;       // [B, Tq, H, Dh]
+@group(0) @binding(2) var<storage, read> k: array<KStored>;       // [B, Tk, Hkv, Dh]
+@group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
@@ -102,9 +102,9 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let k2 = kv_start + min(j + 2u, params.tk - 1u) * kv_step; let k3 = kv_start + min(j + 3u, params.tk - 1u) * kv_step;
     var s0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var s2_0 = vec4f(0.0); var s3_0 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
@@ -127,7 +127,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       var o0 = select(y[q0 + d] * keep0, Elem(0.0), first); var o1 = select(y[q1 + d] * keep1, Elem(0.0), first);
       var o2 = select(y[q2 + d] * keep2, Elem(0.0), first); var o3 = select(y[q3 + d] * keep3, Elem(0.0), first);
       {
-        let b0 = v[k0 + d]; let b1 = v[k1 + d]; let b2 = v[k2 + d]; let b3 = v[k3 + d];
+        let b0 = load_v(k0 + d); let b1 = load_v(k1 + d); let b2 = load_v(k2 + d); let b3 = load_v(k3 + d);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
@@ -167,16 +167,16 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     let k2 = kv_start + min(j + 2u, params.tk - 1u) * kv_step; let k3 = kv_start + min(j + 3u, params.tk - 1u) * kv_step;
     var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3);
       }
     }
     for (var d = 0u; d < width; d++) {
       let a0 = dy[q0 + d]; let a1 = dy[q1 + d];
       {
-        let b0 = v[k0 + d]; let b1 = v[k1 + d]; let b2 = v[k2 + d]; let b3 = v[k3 + d];
+        let b0 = load_v(k0 + d); let b1 = load_v(k1 + d); let b2 = load_v(k2 + d); let b3 = load_v(k3 + d);
         t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3);
       }
     }
@@ -189,7 +189,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     for (var d = 0u; d < width; d++) {
       var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3);
       }
       dq[q0 + d] = o0; dq[q1 + d] = o1;
@@ -229,14 +229,14 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       let row2 = stats[stats_start + min(i + 2u, params.tq - 1u)]; let row3 = stats[stats_start + min(i + 3u, params.tq - 1u)];
       var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0);
       for (var d = 0u; d < width; d++) {
-        let a0 = k[k0 + d]; let a1 = k[k1 + d];
+        let a0 = load_k(k0 + d); let a1 = load_k(k1 + d);
         {
-          let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
+          let b0 = load_q(q0 + d); let b1 = load_q(q1 + d); let b2 = load_q(q2 + d); let b3 = load_q(q3 + d);
           s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3);
         }
       }
       for (var d = 0u; d < width; d++) {
-        let a0 = v[k0 + d]; let a1 = v[k1 + d];
+        let a0 = load_v(k0 + d); let a1 = load_v(k1 + d);
         {
           let b0 = dy[q0 + d]; let b1 = dy[q1 + d]; let b2 = dy[q2 + d]; let b3 = dy[q3 + d];
           t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3);
@@ -252,7 +252,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       for (var d = 0u; d < width; d++) {
         var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first);
         {
-          let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
+          let b0 = load_q(q0 + d); let b1 = load_q(q1 + d); let b2 = load_q(q2 + d); let b3 = load_q(q3 + d);
           o0 = blend(o0, t0_0, b0, b1, b2, b3); o1 = blend(o1, t1_0, b0, b1, b2, b3);
         }
         dk[k0 + d] = o0; dk[k1 + d] = o1;

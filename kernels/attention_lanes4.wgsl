@@ -21,9 +21,9 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;          // [B, Tq, H, Dh]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;          // [B, Tk, Hkv, Dh]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;          // [B, Tk, Hkv, Dh]
+@group(0) @binding(1) var<storage, read> q: array<QStored>;       // [B, Tq, H, Dh]
+@group(0) @binding(2) var<storage, read> k: array<KStored>;       // [B, Tk, Hkv, Dh]
+@group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
@@ -104,8 +104,8 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     var s1_2 = vec4f(0.0); var s1_3 = vec4f(0.0); var s2_0 = vec4f(0.0); var s2_1 = vec4f(0.0); var s2_2 = vec4f(0.0); var s2_3 = vec4f(0.0);
     var s3_0 = vec4f(0.0); var s3_1 = vec4f(0.0); var s3_2 = vec4f(0.0); var s3_3 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
-      let x0 = k[k0 + d]; let x1 = k[k1 + d]; let x2 = k[k2 + d]; let x3 = k[k3 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d); let x2 = load_k(k2 + d); let x3 = load_k(k3 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -179,7 +179,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     for (var d = 0u; d < width; d++) {
       var o0 = select(y[q0 + d] * keep0, Elem(0.0), first); var o1 = select(y[q1 + d] * keep1, Elem(0.0), first);
       var o2 = select(y[q2 + d] * keep2, Elem(0.0), first); var o3 = select(y[q3 + d] * keep3, Elem(0.0), first);
-      let x0 = v[k0 + d]; let x1 = v[k1 + d]; let x2 = v[k2 + d]; let x3 = v[k3 + d];
+      let x0 = load_v(k0 + d); let x1 = load_v(k1 + d); let x2 = load_v(k2 + d); let x3 = load_v(k3 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -246,8 +246,8 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0); var s2_1 = vec4f(0.0); var t2_1 = vec4f(0.0);
     var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0); var s3_1 = vec4f(0.0); var t3_1 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
-      let x0 = k[k0 + d]; let x1 = k[k1 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -263,7 +263,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     }
     for (var d = 0u; d < width; d++) {
       let a0 = dy[q0 + d]; let a1 = dy[q1 + d]; let a2 = dy[q2 + d]; let a3 = dy[q3 + d];
-      let x0 = v[k0 + d]; let x1 = v[k1 + d];
+      let x0 = load_v(k0 + d); let x1 = load_v(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -301,7 +301,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     for (var d = 0u; d < width; d++) {
       var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first); var o2 = select(dq[q2 + d], Elem(0.0), first);
       var o3 = select(dq[q3 + d], Elem(0.0), first);
-      let x0 = k[k0 + d]; let x1 = k[k1 + d];
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -360,8 +360,8 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0); var s2_1 = vec4f(0.0); var t2_1 = vec4f(0.0);
       var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0); var s3_1 = vec4f(0.0); var t3_1 = vec4f(0.0);
       for (var d = 0u; d < width; d++) {
-        let a0 = k[k0 + d]; let a1 = k[k1 + d]; let a2 = k[k2 + d]; let a3 = k[k3 + d];
-        let x0 = q[q0 + d]; let x1 = q[q1 + d];
+        let a0 = load_k(k0 + d); let a1 = load_k(k1 + d); let a2 = load_k(k2 + d); let a3 = load_k(k3 + d);
+        let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
           let b3 = subgroupBroadcast(x0, 3u);
@@ -376,7 +376,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         }
       }
       for (var d = 0u; d < width; d++) {
-        let a0 = v[k0 + d]; let a1 = v[k1 + d]; let a2 = v[k2 + d]; let a3 = v[k3 + d];
+        let a0 = load_v(k0 + d); let a1 = load_v(k1 + d); let a2 = load_v(k2 + d); let a3 = load_v(k3 + d);
         let x0 = dy[q0 + d]; let x1 = dy[q1 + d];
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
@@ -415,7 +415,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       for (var d = 0u; d < width; d++) {
         var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first); var o2 = select(dk[k2 + d], Elem(0.0), first);
         var o3 = select(dk[k3 + d], Elem(0.0), first);
-        let x0 = q[q0 + d]; let x1 = q[q1 + d];
+        let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
           let b3 = subgroupBroadcast(x0, 3u);

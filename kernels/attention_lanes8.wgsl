@@ -21,9 +21,9 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;          // [B, Tq, H, Dh]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;          // [B, Tk, Hkv, Dh]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;          // [B, Tk, Hkv, Dh]
+@group(0) @binding(1) var<storage, read> q: array<QStored>;       // [B, Tq, H, Dh]
+@group(0) @binding(2) var<storage, read> k: array<KStored>;       // [B, Tk, Hkv, Dh]
+@group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
@@ -98,8 +98,8 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     var s0_0 = vec4f(0.0); var s0_1 = vec4f(0.0); var s0_2 = vec4f(0.0); var s0_3 = vec4f(0.0); var s1_0 = vec4f(0.0); var s1_1 = vec4f(0.0);
     var s1_2 = vec4f(0.0); var s1_3 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d];
-      let x0 = k[k0 + d]; let x1 = k[k1 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d);
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -148,7 +148,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let first = j == begin; // y holds nothing yet, perhaps not even numbers
     for (var d = 0u; d < width; d++) {
       var o0 = select(y[q0 + d] * keep0, Elem(0.0), first); var o1 = select(y[q1 + d] * keep1, Elem(0.0), first);
-      let x0 = v[k0 + d]; let x1 = v[k1 + d];
+      let x0 = load_v(k0 + d); let x1 = load_v(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -205,8 +205,8 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     var s0_3 = vec4f(0.0); var t0_3 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0); var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0);
     var s1_2 = vec4f(0.0); var t1_2 = vec4f(0.0); var s1_3 = vec4f(0.0); var t1_3 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d];
-      let x0 = k[k0 + d]; let x1 = k[k1 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d);
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -230,7 +230,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     }
     for (var d = 0u; d < width; d++) {
       let a0 = dy[q0 + d]; let a1 = dy[q1 + d];
-      let x0 = v[k0 + d]; let x1 = v[k1 + d];
+      let x0 = load_v(k0 + d); let x1 = load_v(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -277,7 +277,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     let first = j == begin;
     for (var d = 0u; d < width; d++) {
       var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first);
-      let x0 = k[k0 + d]; let x1 = k[k1 + d];
+      let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
         let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
         let b3 = subgroupBroadcast(x0, 3u);
@@ -338,8 +338,8 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       var s0_3 = vec4f(0.0); var t0_3 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0); var s1_1 = vec4f(0.0); var t1_1 = vec4f(0.0);
       var s1_2 = vec4f(0.0); var t1_2 = vec4f(0.0); var s1_3 = vec4f(0.0); var t1_3 = vec4f(0.0);
       for (var d = 0u; d < width; d++) {
-        let a0 = k[k0 + d]; let a1 = k[k1 + d];
-        let x0 = q[q0 + d]; let x1 = q[q1 + d];
+        let a0 = load_k(k0 + d); let a1 = load_k(k1 + d);
+        let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
           let b3 = subgroupBroadcast(x0, 3u);
@@ -362,7 +362,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         }
       }
       for (var d = 0u; d < width; d++) {
-        let a0 = v[k0 + d]; let a1 = v[k1 + d];
+        let a0 = load_v(k0 + d); let a1 = load_v(k1 + d);
         let x0 = dy[q0 + d]; let x1 = dy[q1 + d];
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
@@ -412,7 +412,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       let first = n == 0u && i == begin;
       for (var d = 0u; d < width; d++) {
         var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first);
-        let x0 = q[q0 + d]; let x1 = q[q1 + d];
+        let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
           let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
           let b3 = subgroupBroadcast(x0, 3u);

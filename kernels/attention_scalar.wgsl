@@ -19,9 +19,9 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;          // [B, Tq, H, Dh]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;          // [B, Tk, Hkv, Dh]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;          // [B, Tk, Hkv, Dh]
+@group(0) @binding(1) var<storage, read> q: array<QStored>;       // [B, Tq, H, Dh]
+@group(0) @binding(2) var<storage, read> k: array<KStored>;       // [B, Tk, Hkv, Dh]
+@group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
@@ -100,14 +100,14 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     var s0_0 = vec4f(0.0); var s0_1 = vec4f(0.0); var s1_0 = vec4f(0.0); var s1_1 = vec4f(0.0); var s2_0 = vec4f(0.0); var s2_1 = vec4f(0.0);
     var s3_0 = vec4f(0.0); var s3_1 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = k[k4 + d]; let b1 = k[k5 + d]; let b2 = k[k6 + d]; let b3 = k[k7 + d];
+        let b0 = load_k(k4 + d); let b1 = load_k(k5 + d); let b2 = load_k(k6 + d); let b3 = load_k(k7 + d);
         s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
         s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
       }
@@ -143,12 +143,12 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       var o0 = select(y[q0 + d] * keep0, Elem(0.0), first); var o1 = select(y[q1 + d] * keep1, Elem(0.0), first);
       var o2 = select(y[q2 + d] * keep2, Elem(0.0), first); var o3 = select(y[q3 + d] * keep3, Elem(0.0), first);
       {
-        let b0 = v[k0 + d]; let b1 = v[k1 + d]; let b2 = v[k2 + d]; let b3 = v[k3 + d];
+        let b0 = load_v(k0 + d); let b1 = load_v(k1 + d); let b2 = load_v(k2 + d); let b3 = load_v(k3 + d);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
       {
-        let b0 = v[k4 + d]; let b1 = v[k5 + d]; let b2 = v[k6 + d]; let b3 = v[k7 + d];
+        let b0 = load_v(k4 + d); let b1 = load_v(k5 + d); let b2 = load_v(k6 + d); let b3 = load_v(k7 + d);
         o0 = blend(o0, s0_1, b0, b1, b2, b3); o1 = blend(o1, s1_1, b0, b1, b2, b3); o2 = blend(o2, s2_1, b0, b1, b2, b3);
         o3 = blend(o3, s3_1, b0, b1, b2, b3);
       }
@@ -193,9 +193,9 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0);
     var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0);
     for (var d = 0u; d < width; d++) {
-      let a0 = q[q0 + d]; let a1 = q[q1 + d]; let a2 = q[q2 + d]; let a3 = q[q3 + d];
+      let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
@@ -203,7 +203,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     for (var d = 0u; d < width; d++) {
       let a0 = dy[q0 + d]; let a1 = dy[q1 + d]; let a2 = dy[q2 + d]; let a3 = dy[q3 + d];
       {
-        let b0 = v[k0 + d]; let b1 = v[k1 + d]; let b2 = v[k2 + d]; let b3 = v[k3 + d];
+        let b0 = load_v(k0 + d); let b1 = load_v(k1 + d); let b2 = load_v(k2 + d); let b3 = load_v(k3 + d);
         t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
         t3_0 = dots(t3_0, a3, b0, b1, b2, b3);
       }
@@ -222,7 +222,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
       var o0 = select(dq[q0 + d], Elem(0.0), first); var o1 = select(dq[q1 + d], Elem(0.0), first); var o2 = select(dq[q2 + d], Elem(0.0), first);
       var o3 = select(dq[q3 + d], Elem(0.0), first);
       {
-        let b0 = k[k0 + d]; let b1 = k[k1 + d]; let b2 = k[k2 + d]; let b3 = k[k3 + d];
+        let b0 = load_k(k0 + d); let b1 = load_k(k1 + d); let b2 = load_k(k2 + d); let b3 = load_k(k3 + d);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
@@ -268,15 +268,15 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       var s0_0 = vec4f(0.0); var t0_0 = vec4f(0.0); var s1_0 = vec4f(0.0); var t1_0 = vec4f(0.0); var s2_0 = vec4f(0.0); var t2_0 = vec4f(0.0);
       var s3_0 = vec4f(0.0); var t3_0 = vec4f(0.0);
       for (var d = 0u; d < width; d++) {
-        let a0 = k[k0 + d]; let a1 = k[k1 + d]; let a2 = k[k2 + d]; let a3 = k[k3 + d];
+        let a0 = load_k(k0 + d); let a1 = load_k(k1 + d); let a2 = load_k(k2 + d); let a3 = load_k(k3 + d);
         {
-          let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
+          let b0 = load_q(q0 + d); let b1 = load_q(q1 + d); let b2 = load_q(q2 + d); let b3 = load_q(q3 + d);
           s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
           s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
         }
       }
       for (var d = 0u; d < width; d++) {
-        let a0 = v[k0 + d]; let a1 = v[k1 + d]; let a2 = v[k2 + d]; let a3 = v[k3 + d];
+        let a0 = load_v(k0 + d); let a1 = load_v(k1 + d); let a2 = load_v(k2 + d); let a3 = load_v(k3 + d);
         {
           let b0 = dy[q0 + d]; let b1 = dy[q1 + d]; let b2 = dy[q2 + d]; let b3 = dy[q3 + d];
           t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
@@ -298,7 +298,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         var o0 = select(dk[k0 + d], Elem(0.0), first); var o1 = select(dk[k1 + d], Elem(0.0), first); var o2 = select(dk[k2 + d], Elem(0.0), first);
         var o3 = select(dk[k3 + d], Elem(0.0), first);
         {
-          let b0 = q[q0 + d]; let b1 = q[q1 + d]; let b2 = q[q2 + d]; let b3 = q[q3 + d];
+          let b0 = load_q(q0 + d); let b1 = load_q(q1 + d); let b2 = load_q(q2 + d); let b3 = load_q(q3 + d);
           o0 = blend(o0, t0_0, b0, b1, b2, b3); o1 = blend(o1, t1_0, b0, b1, b2, b3); o2 = blend(o2, t2_0, b0, b1, b2, b3);
           o3 = blend(o3, t3_0, b0, b1, b2, b3);
         }

@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, showShape } from '../engine/check.ts';
+import { ShapeError, checkFloat, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { scope } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -9,12 +9,12 @@ const CHUNK = 64;
 /**
  * Column sums: y[c] = Σ_r x[r, c], the reduction behind the gradients of biases and norm weights. Runs in stages of 64 rows, in a fixed order.
  * Records no gradient: it is a part of backward passes.
- * @param x [rows, cols] f32
+ * @param x [rows, cols] float
  * @returns [cols], zeros when there are no rows
  * @throws ShapeError unless x is f32 of rank 2
  */
 export function columnSum(x: Tensor): Tensor {
-  checkDtype('columnSum', 'x', x, 'f32');
+  checkFloat('columnSum', 'x', x);
   if (x.shape.length !== 2) throw new ShapeError(`columnSum: x has shape ${showShape(x.shape)}, expected [*, *]`);
   const { device } = x;
   const cols = x.shape[1]!;

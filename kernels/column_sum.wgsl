@@ -4,9 +4,9 @@ override CHUNK: u32 = 64u; // rows per invocation
 
 struct Params { rows: u32, cols: u32, chunks: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x4: array<vec4f>; // [rows, cols / 4]
+@group(0) @binding(1) var<storage, read> x4: array<X4Stored>; // [rows, cols / 4]
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4f>; // [chunks, cols / 4]
-@group(0) @binding(3) var<storage, read> x1: array<f32>; // [rows, cols]
+@group(0) @binding(3) var<storage, read> x1: array<X1Stored>; // [rows, cols]
 @group(0) @binding(4) var<storage, read_write> y1: array<f32>; // [chunks, cols]
 
 // One invocation per chunk and four columns.
@@ -24,14 +24,14 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   var s3 = vec4f();
   var r = first;
   for (; r + 4u <= end; r += 4u) {
-    s0 += x4[at];
-    s1 += x4[at + width];
-    s2 += x4[at + 2u * width];
-    s3 += x4[at + 3u * width];
+    s0 += load_x4(at);
+    s1 += load_x4(at + width);
+    s2 += load_x4(at + 2u * width);
+    s3 += load_x4(at + 3u * width);
     at += 4u * width;
   }
   for (; r < end; r++) {
-    s0 += x4[at];
+    s0 += load_x4(at);
     at += width;
   }
   y4[i] = (s0 + s1) + (s2 + s3);
@@ -52,14 +52,14 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   var s3 = 0.0;
   var r = first;
   for (; r + 4u <= end; r += 4u) {
-    s0 += x1[at];
-    s1 += x1[at + width];
-    s2 += x1[at + 2u * width];
-    s3 += x1[at + 3u * width];
+    s0 += load_x1(at);
+    s1 += load_x1(at + width);
+    s2 += load_x1(at + 2u * width);
+    s3 += load_x1(at + 3u * width);
     at += 4u * width;
   }
   for (; r < end; r++) {
-    s0 += x1[at];
+    s0 += load_x1(at);
     at += width;
   }
   y1[i] = (s0 + s1) + (s2 + s3);

@@ -11,7 +11,7 @@ const WG = 256;
 
 /**
  * Tensors one after another along an axis.
- * @param tensors at least one; equal shapes but for `axis`, one dtype
+ * @param tensors at least one; equal shapes but for `axis`, one dtype (what is stored smaller than a word comes out as f32)
  * @param axis which; negative counts from the end
  * @returns [..., Σ N, ...]
  * @throws ShapeError when the list is empty, the axis does not exist, or shapes or dtypes differ
@@ -29,12 +29,12 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 
   const inner = size(first.shape.slice(at + 1));
   const total = tensors.reduce((n, t) => n + t.shape[at]!, 0);
-  const out = Tensor.empty(first.device, first.shape.map((n, k) => (k === at ? total : n)), first.dtype);
+  const out = Tensor.empty(first.device, first.shape.map((n, k) => (k === at ? total : n)), wordMoves(first.dtype).dtype);
   const starts: number[] = [];
   let start = 0;
   for (const x of tensors) {
     const n = x.shape[at]!;
-    const { width, options } = wordMoves(n * inner, total * inner, start * inner);
+    const { width, options } = wordMoves(first.dtype, n * inner, total * inner, start * inner);
     const count = x.size / width;
     if (count) dispatch(x.device, kernel, 'forward', { x, out }, { count, length: (n * inner) / width, stride: (total * inner) / width, start: (start * inner) / width }, groupsFor(count, WG), options);
     starts.push(start);

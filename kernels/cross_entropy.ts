@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
+import { checkDtype, checkFloat, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -13,7 +13,7 @@ const LANES = 128;
 /**
  * Mean cross entropy: loss = mean over rows r with target ≠ ignoreIndex of log Σ_c exp(x[r, c]) − x[r, target]; 0 when no row counts.
  * A target ≥ C other than ignoreIndex makes the loss NaN, since the GPU cannot throw; its row still gets the softmax as gradient.
- * @param logits [N, C] f32
+ * @param logits [N, C] float
  * @param targets [N] u32 class numbers
  * @param options ignoreIndex, the target of rows that do not count, default 0xffffffff
  * @returns [1]
@@ -24,7 +24,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, { ignoreIndex = 0x
   const [rows, cols] = logits.shape as [number, number];
   if (cols < 1) throw new ShapeError('crossEntropy: logits has 0 classes, expected at least 1');
   checkShape('crossEntropy', 'targets', targets, [rows], 'the rows of logits');
-  checkDtype('crossEntropy', 'logits', logits, 'f32');
+  checkFloat('crossEntropy', 'logits', logits);
   checkDtype('crossEntropy', 'targets', targets, 'u32');
   checkSameDevice('crossEntropy', logits, targets);
 

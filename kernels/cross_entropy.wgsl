@@ -1,4 +1,4 @@
-// crossEntropy: loss = mean over the valid rows of log(sum(exp(x))) - x[target].
+// crossEntropy: loss = mean over the valid rows of log(sum(exp(x))) - load_x(target).
 // One invocation per row, no barrier: forward leaves each row's shift and sum, so that backward is one elementwise pass. The mean runs in two
 // fixed stages. Shift and sum stay apart, because log-sum-exp of logits near 1000 would round to 6e-5. A target that is no class makes the loss NaN: a GPU cannot throw.
 override WG: u32 = 32u;
@@ -7,7 +7,7 @@ const LOWEST = -87.3; // exp of less is subnormal: the language promises nothing
 
 struct Params { rows: u32, cols: u32, ignore: u32, lanes: u32, nan: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;                 // [rows, cols]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;                 // [rows, cols]
 @group(0) @binding(2) var<storage, read> targets: array<u32>;           // [rows]
 @group(0) @binding(3) var<storage, read_write> rows_out: array<vec4f>;  // [rows] of shift, 1 / sum, loss, 1 = counts
 @group(0) @binding(4) var<storage, read> rows_in: array<vec4f>;         // [rows], rows_out of the forward
@@ -34,19 +34,19 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let row = (wid.x + wid.y * nwg.x) * WG + lane;
   if (row >= params.rows) { return; }
   let start = row * params.cols;
-  var shift = x[start];
-  for (var c = 1u; c < params.cols; c++) { shift = max(shift, x[start + c]); }
+  var shift = load_x(start);
+  for (var c = 1u; c < params.cols; c++) { shift = max(shift, load_x(start + c)); }
   var sum = 0.0;
   for (var at = 0u; at < params.cols; at += BLOCK) {
     let end = min(at + BLOCK, params.cols);
     var part = 0.0;
-    for (var c = at; c < end; c++) { part += exp(max(x[start + c] - shift, LOWEST)); }
+    for (var c = at; c < end; c++) { part += exp(max(load_x(start + c) - shift, LOWEST)); }
     sum += part;
   }
   let t = targets[row];
   let counts = t != params.ignore;
   var row_loss = 0.0;
-  if (counts) { row_loss = log_of(sum) + (shift - x[start + min(t, params.cols - 1u)]); }
+  if (counts) { row_loss = log_of(sum) + (shift - load_x(start + min(t, params.cols - 1u))); }
   if (counts && t >= params.cols) { row_loss = bitcast<f32>(params.nan); }
   rows_out[row] = vec4f(shift, 1.0 / sum, row_loss, select(0.0, 1.0, counts));
 }
@@ -69,7 +69,7 @@ fn mean_rows() {
   share[0] = fraction;
 }
 
-// dx[r, c] = (softmax(x[r])[c] - [c = target]) * dy / counted rows; a row that does not count gets 0.
+// dx[r, c] = (softmax(load_x(r))[c] - [c = target]) * dy / counted rows; a row that does not count gets 0.
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
@@ -77,5 +77,5 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec
   let row = id / params.cols;
   let r = rows_in[row];
   let one = select(0.0, 1.0, id - row * params.cols == targets[row]);
-  dx[id] = (exp(max(x[id] - r.x, LOWEST)) * r.y - one) * (r.w * saved[0] * dy[0]);
+  dx[id] = (exp(max(load_x(id) - r.x, LOWEST)) * r.y - one) * (r.w * saved[0] * dy[0]);
 }

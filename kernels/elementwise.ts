@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, ShapeError, showShape } from '../engine/check.ts';
+import { checkFloat, checkSameDevice, ShapeError, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -75,8 +75,8 @@ function launch(op: keyof typeof OPS, a: Tensor, b: Tensor): Tensor {
 }
 
 function checkPair(op: string, a: Tensor, b: Tensor): void {
-  checkDtype(op, 'a', a, 'f32');
-  checkDtype(op, 'b', b, 'f32');
+  checkFloat(op, 'a', a);
+  checkFloat(op, 'b', b);
   checkSameDevice(op, a, b);
 }
 
@@ -92,7 +92,7 @@ function transform(form: keyof typeof UNARY, x: Tensor, factor = 1, offset = 0):
 
 /**
  * a + b with NumPy broadcasting; gradients are summed back over broadcast axes in a fixed order.
- * @param a [...] f32
+ * @param a [...] float
  * @param b [...] f32, shape equal to a's or broadcastable with it
  * @returns [the broadcast shape]
  * @throws ShapeError when the shapes do not broadcast or a dtype is not f32
@@ -104,7 +104,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
 
 /**
  * a - b with NumPy broadcasting.
- * @param a [...] f32
+ * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
  * @throws ShapeError when the shapes do not broadcast or a dtype is not f32
@@ -116,7 +116,7 @@ export function sub(a: Tensor, b: Tensor): Tensor {
 
 /**
  * a · b, element by element, with NumPy broadcasting.
- * @param a [...] f32
+ * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
  * @throws ShapeError when the shapes do not broadcast or a dtype is not f32
@@ -128,7 +128,7 @@ export function mul(a: Tensor, b: Tensor): Tensor {
 
 /**
  * a / b, element by element, with NumPy broadcasting; b must not hold zeros (WGSL leaves Inf and NaN open).
- * @param a [...] f32
+ * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
  * @throws ShapeError when the shapes do not broadcast or a dtype is not f32
@@ -142,36 +142,36 @@ export function div(a: Tensor, b: Tensor): Tensor {
 
 /**
  * x · factor.
- * @param x [...] f32
+ * @param x [...] float
  * @param factor a number
  * @returns [...] as x
  * @throws ShapeError unless x is f32
  */
 export function scale(x: Tensor, factor: number): Tensor {
-  checkDtype('scale', 'x', x, 'f32');
+  checkFloat('scale', 'x', x);
   return record(transform('affine', x, factor), [[x, dy => transform('affine', dy, factor)]]);
 }
 
 /**
  * x + value.
- * @param x [...] f32
+ * @param x [...] float
  * @param value a number
  * @returns [...] as x
  * @throws ShapeError unless x is f32
  */
 export function addScalar(x: Tensor, value: number): Tensor {
-  checkDtype('addScalar', 'x', x, 'f32');
+  checkFloat('addScalar', 'x', x);
   return record(transform('affine', x, 1, value), [[x, dy => dy]]);
 }
 
 /**
  * e^x, to 1e-7 relative; x is clamped to [-87.3, 88.7], beyond which f32 has no normal number.
- * @param x [...] f32
+ * @param x [...] float
  * @returns [...] as x
  * @throws ShapeError unless x is f32
  */
 export function exp(x: Tensor): Tensor {
-  checkDtype('exp', 'x', x, 'f32');
+  checkFloat('exp', 'x', x);
   const y = transform('exp', x);
   return record(y, [[x, dy => launch('mul', dy, y)]]);
 }

@@ -12,11 +12,11 @@ struct Params {
   offset: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>; // [size / 4]
-@group(0) @binding(2) var<storage, read> b4: array<vec4<f32>>; // [size / 4]
+@group(0) @binding(1) var<storage, read> a4: array<A4Stored>; // [size / 4]
+@group(0) @binding(2) var<storage, read> b4: array<B4Stored>; // [size / 4]
 @group(0) @binding(3) var<storage, read_write> out4: array<vec4<f32>>; // [size / 4]
-@group(0) @binding(4) var<storage, read> a: array<f32>; // [size]
-@group(0) @binding(5) var<storage, read> b: array<f32>; // [size]
+@group(0) @binding(4) var<storage, read> a: array<AStored>; // [size]
+@group(0) @binding(5) var<storage, read> b: array<BStored>; // [size]
 @group(0) @binding(6) var<storage, read_write> out: array<f32>; // [size]
 
 fn combine4(u: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
@@ -55,7 +55,7 @@ fn transform4(x: vec4<f32>) -> vec4<f32> {
 fn flat4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out4[i] = combine4(a4[i], b4[i]);
+  out4[i] = combine4(load_a4(i), load_b4(i));
 }
 
 @compute @workgroup_size(256)
@@ -64,7 +64,7 @@ fn rows4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: ve
   if (i >= params.count) { return; }
   let row = i / params.n4;
   let column = i - row * params.n4;
-  out4[i] = combine4(a4[row * params.a0 + column], b4[row * params.b0 + column]);
+  out4[i] = combine4(load_a4(row * params.a0 + column), load_b4(row * params.b0 + column));
 }
 
 @compute @workgroup_size(256)
@@ -81,19 +81,19 @@ fn broadcast(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg
   let i1 = q1 - i0 * params.n1;
   let u = i0 * params.a0 + i1 * params.a1 + i2 * params.a2 + i3 * params.a3 + i4 * params.a4;
   let v = i0 * params.b0 + i1 * params.b1 + i2 * params.b2 + i3 * params.b3 + i4 * params.b4;
-  out[i] = combine(a[u], b[v]);
+  out[i] = combine(load_a(u), load_b(v));
 }
 
 @compute @workgroup_size(256)
 fn unary4(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out4[i] = transform4(a4[i]);
+  out4[i] = transform4(load_a4(i));
 }
 
 @compute @workgroup_size(256)
 fn unary(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out[i] = transform4(vec4<f32>(a[i])).x;
+  out[i] = transform4(vec4<f32>(load_a(i))).x;
 }

@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
+import { checkDtype, checkFloat, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -11,7 +11,7 @@ const WG = 64;
 /**
  * Rows of a table: y[...] = table[ids[...]]. The table's gradient sums the rows of equal ids in the order of their positions; it is dense [V, D].
  * An id ≥ V is an error where ids come from the host; ids in a tensor cannot be looked at without waiting, and there it takes the last row.
- * @param table [V, D] f32
+ * @param table [V, D] float
  * @param ids [...] u32 tensor, or host array [N]
  * @returns [..., D]
  * @throws ShapeError when the table is not [V ≥ 1, D], ids are not u32, or a host id is out of range
@@ -19,7 +19,7 @@ const WG = 64;
 export function embedding(table: Tensor, ids: Tensor | Uint32Array | readonly number[]): Tensor {
   const { device } = table;
   checkShape('embedding', 'table', table, [null, null], 'one row per id');
-  checkDtype('embedding', 'table', table, 'f32');
+  checkFloat('embedding', 'table', table);
   const [v, d] = table.shape as [number, number];
   if (v < 1) throw new ShapeError('embedding: table has no rows, expected at least one');
   if (!(ids instanceof Tensor)) {
@@ -31,7 +31,7 @@ export function embedding(table: Tensor, ids: Tensor | Uint32Array | readonly nu
   checkSameDevice('embedding', table, ids);
 
   const n = ids.size;
-  const { width, options } = wordMoves(d);
+  const { width, options } = wordMoves(table.dtype, d);
   const y = Tensor.empty(device, [...ids.shape, d]);
   const count = y.size / width;
   if (count) dispatch(device, kernel, 'forward', { ids, table, out: y }, { count, n, v, d: d / width }, groupsFor(count, WG), options);

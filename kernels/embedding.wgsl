@@ -1,4 +1,4 @@
-// y [N, D] = table[ids], and the table's gradient without float atomics, in a fixed order:
+// y [N, D] = load_table(ids), and the table's gradient without float atomics, in a fixed order:
 // `link` finds for every position the next one with the same id (an id of N says there is none) and marks that one as not being the first;
 // `backward_table` lets every first position walk its chain, one invocation per column, and write the only row that this id owns.
 // Rows whose id does not occur were cleared before. An id ≥ V reads, and trains, the last row.
@@ -11,7 +11,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>; // [N]
-@group(0) @binding(2) var<storage, read> table: array<Elem>; // [V, D]
+@group(0) @binding(2) var<storage, read> table: array<TableStored>; // [V, D]
 @group(0) @binding(3) var<storage, read_write> out: array<Elem>; // [N, D]
 @group(0) @binding(4) var<storage, read_write> next: array<u32>; // [N]
 @group(0) @binding(5) var<storage, read_write> linked: array<u32>; // [N] 1 = an earlier position has this id; zeros before `link`
@@ -29,7 +29,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let i = (wid.x + wid.y * nwg.x) * 64u + lane;
   if (i >= params.count) { return; }
   let position = i / params.d;
-  out[i] = table[row_of(position) * params.d + (i - position * params.d)];
+  out[i] = load_table(row_of(position) * params.d + (i - position * params.d));
 }
 
 @compute @workgroup_size(64)

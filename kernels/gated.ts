@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { checkFloat, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -8,8 +8,8 @@ import { gated } from './wgsl.gen.ts';
 const WG = 256;
 
 function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
-  checkDtype(op, 'gate', gate, 'f32');
-  checkDtype(op, 'up', up, 'f32');
+  checkFloat(op, 'gate', gate);
+  checkFloat(op, 'up', up);
   checkShape(op, 'up', up, gate.shape, `that of gate ${showShape(gate.shape)}`);
   checkSameDevice(op, gate, up);
   const { device } = gate;
@@ -31,8 +31,8 @@ function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
 
 /**
  * SwiGLU: y = silu(gate) · up, the middle of Llama's MLP. Source: Shazeer 2020, arXiv 2002.05202.
- * @param gate [...] f32
- * @param up [...] f32
+ * @param gate [...] float
+ * @param up [...] float
  * @returns [...] as gate
  * @throws ShapeError unless both have one shape and are f32
  */
@@ -42,8 +42,8 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
 
 /**
  * GEGLU: y = gelu_tanh(gate) · up, the middle of Gemma's MLP. Source: Shazeer 2020, arXiv 2002.05202.
- * @param gate [...] f32
- * @param up [...] f32
+ * @param gate [...] float
+ * @param up [...] float
  * @returns [...] as gate
  * @throws ShapeError unless both have one shape and are f32
  */

@@ -4,14 +4,14 @@ override FORM: u32 = 0u; // 0 swiglu, 1 geglu
 
 struct Params { count: u32 } // invocations
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gate4: array<vec4<f32>>; // [size / 4]
-@group(0) @binding(2) var<storage, read> up4: array<vec4<f32>>; // [size / 4]
+@group(0) @binding(1) var<storage, read> gate4: array<Gate4Stored>; // [size / 4]
+@group(0) @binding(2) var<storage, read> up4: array<Up4Stored>; // [size / 4]
 @group(0) @binding(3) var<storage, read> dy4: array<vec4<f32>>; // [size / 4]
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>; // [size / 4]
 @group(0) @binding(5) var<storage, read_write> dgate4: array<vec4<f32>>; // [size / 4]
 @group(0) @binding(6) var<storage, read_write> dup4: array<vec4<f32>>; // [size / 4]
-@group(0) @binding(7) var<storage, read> gate: array<f32>; // [size]
-@group(0) @binding(8) var<storage, read> up: array<f32>; // [size]
+@group(0) @binding(7) var<storage, read> gate: array<GateStored>; // [size]
+@group(0) @binding(8) var<storage, read> up: array<UpStored>; // [size]
 @group(0) @binding(9) var<storage, read> dy: array<f32>; // [size]
 @group(0) @binding(10) var<storage, read_write> y: array<f32>; // [size]
 @group(0) @binding(11) var<storage, read_write> dgate: array<f32>; // [size]
@@ -44,18 +44,18 @@ fn slope4(x: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  let g = gate4[i];
-  y4[i] = g * weight4(g) * up4[i];
+  let g = load_gate4(i);
+  y4[i] = g * weight4(g) * load_up4(i);
 }
 
 @compute @workgroup_size(256)
 fn backward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  let g = gate4[i];
+  let g = load_gate4(i);
   let s = weight4(g);
   let d = dy4[i];
-  dgate4[i] = d * up4[i] * slope4(g, s);
+  dgate4[i] = d * load_up4(i) * slope4(g, s);
   dup4[i] = d * (g * s);
 }
 
@@ -63,16 +63,16 @@ fn backward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg:
 fn forward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  let g = gate[i];
-  y[i] = g * weight4(vec4<f32>(g)).x * up[i];
+  let g = load_gate(i);
+  y[i] = g * weight4(vec4<f32>(g)).x * load_up(i);
 }
 
 @compute @workgroup_size(256)
 fn backward_odd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  let g = gate[i];
+  let g = load_gate(i);
   let s = weight4(vec4<f32>(g)).x;
-  dgate[i] = dy[i] * up[i] * slope4(vec4<f32>(g), vec4<f32>(s)).x;
+  dgate[i] = dy[i] * load_up(i) * slope4(vec4<f32>(g), vec4<f32>(s)).x;
   dup[i] = dy[i] * (g * s);
 }

@@ -8,10 +8,28 @@ import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 const folder = dirname(fileURLToPath(import.meta.url));
 const target = join(folder, 'wgsl.gen.ts');
 
+// Bindings declared as array<NameStored> are read through load_name(i), which engine/storage.ts writes; lanes by the last character of the name.
+function storedBindings(name, code) {
+  const stored = {};
+  const elem = /\bElem\b/.test(code);
+  const bare = code.replace(/\/\/.*$/gm, '');
+  for (const [, binding, alias] of code.matchAll(/var<storage, read> (\w+): array<(\w+Stored)>/g)) {
+    const wanted = `${binding[0].toUpperCase()}${binding.slice(1).replace(/_(\w)/g, (_, c) => c.toUpperCase())}Stored`;
+    if (alias !== wanted) throw new Error(`${name}.wgsl: ${binding} has elements ${alias}, expected ${wanted}`);
+    if (new RegExp(`(?<![\\w.])${binding}\\[`).test(bare)) throw new Error(`${name}.wgsl: ${binding}[...] is read directly, expected load_${binding}(...)`);
+    stored[binding] = /[124]$/.test(binding) ? Number(binding.at(-1)) : elem ? 'elem' : 1;
+  }
+  return stored;
+}
+
+const TYPES = { 1: 'f32', 2: 'vec2f', 4: 'vec4f', elem: 'Elem' };
+
 function reflect(name, code) {
-  // Names that only a generated header defines get a stand-in, so that the file parses alone.
+  const stored = storedBindings(name, code);
+  // Names that are defined only where the shader is put together get a stand-in, so that the file parses alone.
   const header = /\bElem\b/.test(code) && !/alias\s+Elem\b/.test(code) ? 'alias Elem = f32;\n' : '';
-  const r = new WgslReflect(header + code);
+  const loads = Object.entries(stored).map(([b, lanes]) => `alias ${b[0].toUpperCase()}${b.slice(1).replace(/_(\w)/g, (_, c) => c.toUpperCase())}Stored = ${TYPES[lanes]};\nfn load_${b}(i: u32) -> ${TYPES[lanes]} { return ${b}[i]; }\n`).join('');
+  const r = new WgslReflect(header + code + loads);
   const bindings = {};
   const uniform = r.uniforms[0];
   if (uniform && (uniform.name !== 'params' || uniform.binding !== 0 || uniform.group !== 0)) throw new Error(`${name}.wgsl: the uniform is ${uniform.name} at ${uniform.group}/${uniform.binding}, expected params at 0/0`);
@@ -32,7 +50,7 @@ function reflect(name, code) {
   }
   return {
     name, bindings, params, paramsBytes: uniform ? Math.max(16, Math.ceil(uniform.type.size / 16) * 16) : 0, entries,
-    overrides: r.overrides.map(o => o.name),
+    overrides: r.overrides.map(o => o.name), stored,
   };
 }
 

@@ -17,6 +17,8 @@ const FILES = {
 const range = n => Array.from({ length: n }, (_, i) => i);
 const indent = (lines, by) => lines.map(l => ' '.repeat(by) + l);
 const each = (n, f) => range(n).map(f);
+/** An element of a binding: the inputs of the op may be stored small, so they have load functions (engine/storage.ts). */
+const read = (array, at) => 'qkv'.includes(array) ? `load_${array}(${at})` : `${array}[${at}]`;
 
 const head = ({ vector, lanes, forward, backward }) => `// Attention: s_ij = scale * q_i . k_j over the allowed keys, y_i = sum_j softmax(s_i)_j v_j (Dao et al. 2022, arXiv 2205.14135). Streaming softmax,
 // the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
@@ -41,9 +43,9 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;          // [B, Tq, H, Dh]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;          // [B, Tk, Hkv, Dh]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;          // [B, Tk, Hkv, Dh]
+@group(0) @binding(1) var<storage, read> q: array<QStored>;       // [B, Tq, H, Dh]
+@group(0) @binding(2) var<storage, read> k: array<KStored>;       // [B, Tk, Hkv, Dh]
+@group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
@@ -140,11 +142,11 @@ function pack(statements) {
 function overWidth({ lanes, block }, own, array, at, use, after) {
   const four = g => lanes
     ? each(4, n => `let b${n} = subgroupBroadcast(x${Math.floor((g * 4 + n) / lanes)}, ${(g * 4 + n) % lanes}u);`)
-    : each(4, n => `let b${n} = ${array}[${at}${g * 4 + n} + d];`);
+    : each(4, n => `let b${n} = ${read(array, `${at}${g * 4 + n} + d`)};`);
   return [
     'for (var d = 0u; d < width; d++) {',
     ...indent(pack(own), 2),
-    ...(lanes ? indent(pack(each(block / lanes, n => `let x${n} = ${array}[${at}${n} + d];`)), 2) : []),
+    ...(lanes ? indent(pack(each(block / lanes, n => `let x${n} = ${read(array, `${at}${n} + d`)};`)), 2) : []),
     ...range(block / 4).flatMap(g => ['  {', ...indent(pack(four(g)), 4), ...indent(pack(use(g)), 4), '  }']),
     ...indent(pack(after ?? []), 2),
     '}',
@@ -163,7 +165,7 @@ const put = (lanes, r, target, value) => lanes ? `if (live${r}) { ${target} = ${
 const zeros = (R, G, names) => pack(R.flatMap(r => G.flatMap(g => names.map(n => `var ${n}${r}_${g} = vec4f(0.0);`))));
 /** name r_g += own Elem of `own` . other rows of `array` */
 const products = (t, R, name, own, ownAt, array, at) =>
-  overWidth(t, R.map(r => `let a${r} = ${own}[${ownAt}${r} + d];`), array, at, g => R.map(r => `${name}${r}_${g} = dots(${name}${r}_${g}, a${r}, ${B});`));
+  overWidth(t, R.map(r => `let a${r} = ${read(own, `${ownAt}${r} + d`)};`), array, at, g => R.map(r => `${name}${r}_${g} = dots(${name}${r}_${g}, a${r}, ${B});`));
 /** target += weights r_g times the other rows of `array` */
 const collect = (t, R, name, target, targetAt, keep, array, at) =>
   overWidth(t, R.map(r => `var o${r} = select(${target}[${targetAt}${r} + d]${keep ? ` * ${keep}${r}` : ''}, Elem(0.0), first);`), array, at,

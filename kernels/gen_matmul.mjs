@@ -63,14 +63,14 @@ struct Params {
   tile_rows: u32,               // rows of one invocation's or one subgroup's tile, as below
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a4: array<vec4f>; // [batch or 1, M, K], transposed [.., K, M]
-@group(0) @binding(2) var<storage, read> b4: array<vec4f>; // [batch or 1, K, N], transposed [.., N, K]
-@group(0) @binding(3) var<storage, read> bias4: array<vec4f>; // [N]
+@group(0) @binding(1) var<storage, read> a4: array<A4Stored>; // [batch or 1, M, K], transposed [.., K, M]
+@group(0) @binding(2) var<storage, read> b4: array<B4Stored>; // [batch or 1, K, N], transposed [.., N, K]
+@group(0) @binding(3) var<storage, read> bias4: array<Bias4Stored>; // [N]
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
 @group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
-@group(0) @binding(6) var<storage, read> a1: array<f32>; // the same five for any shape
-@group(0) @binding(7) var<storage, read> b1: array<f32>;
-@group(0) @binding(8) var<storage, read> bias1: array<f32>;
+@group(0) @binding(6) var<storage, read> a1: array<A1Stored>; // the same five for any shape
+@group(0) @binding(7) var<storage, read> b1: array<B1Stored>;
+@group(0) @binding(8) var<storage, read> bias1: array<Bias1Stored>;
 @group(0) @binding(9) var<storage, read_write> y1: array<f32>;
 @group(0) @binding(10) var<storage, read_write> pre1: array<f32>;
 
@@ -82,12 +82,12 @@ fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
     let stride = params.m / 4u;
     let at = (base + k * params.m + min(row, params.m - 4u)) / 4u;
-    return transpose(mat4x4f(a4[at], a4[at + stride], a4[at + 2u * stride], a4[at + 3u * stride]));
+    return transpose(mat4x4f(load_a4(at), load_a4(at + stride), load_a4(at + 2u * stride), load_a4(at + 3u * stride)));
   }
   let width = params.k / 4u;
   let at = (base + k) / 4u;
   let last = params.m - 1u;
-  return mat4x4f(a4[at + min(row, last) * width], a4[at + min(row + 1u, last) * width], a4[at + min(row + 2u, last) * width], a4[at + min(row + 3u, last) * width]);
+  return mat4x4f(load_a4(at + min(row, last) * width), load_a4(at + min(row + 1u, last) * width), load_a4(at + min(row + 2u, last) * width), load_a4(at + min(row + 3u, last) * width));
 }
 
 // op(b)[k + i, col .. col + 3] for i = 0 .. 3
@@ -96,11 +96,11 @@ fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
     let width = params.k / 4u;
     let at = (base + k) / 4u;
     let first = min(col, params.n - 4u);
-    return transpose(mat4x4f(b4[at + first * width], b4[at + (first + 1u) * width], b4[at + (first + 2u) * width], b4[at + (first + 3u) * width]));
+    return transpose(mat4x4f(load_b4(at + first * width), load_b4(at + (first + 1u) * width), load_b4(at + (first + 2u) * width), load_b4(at + (first + 3u) * width)));
   }
   let stride = params.n / 4u;
   let at = (base + k * params.n + min(col, params.n - 4u)) / 4u;
-  return mat4x4f(b4[at], b4[at + stride], b4[at + 2u * stride], b4[at + 3u * stride]);
+  return mat4x4f(load_b4(at), load_b4(at + stride), load_b4(at + 2u * stride), load_b4(at + 3u * stride));
 }
 
 // Four elements of op(a) along k, zeros from \`end\` on, so that the tail of k adds nothing.
@@ -108,14 +108,14 @@ fn a_ragged(base: u32, row: u32, k: u32, end: u32) -> vec4f {
   let r = min(row, params.m - 1u);
   let at = min(vec4u(k) + vec4u(0u, 1u, 2u, 3u), vec4u(params.k - 1u));
   let i = base + select(at + vec4u(r * params.k), at * params.m + vec4u(r), TRANSPOSE_A);
-  return select(vec4f(), vec4f(a1[i.x], a1[i.y], a1[i.z], a1[i.w]), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
+  return select(vec4f(), vec4f(load_a1(i.x), load_a1(i.y), load_a1(i.z), load_a1(i.w)), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
 }
 
 fn b_ragged(base: u32, k: u32, col: u32) -> vec4f {
   let r = min(k, params.k - 1u);
   let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
   let i = base + select(at + vec4u(r * params.n), at * params.k + vec4u(r), TRANSPOSE_B);
-  return vec4f(b1[i.x], b1[i.y], b1[i.z], b1[i.w]);
+  return vec4f(load_b1(i.x), load_b1(i.y), load_b1(i.z), load_b1(i.w));
 }
 
 fn a_block_ragged(base: u32, row: u32, k: u32, end: u32) -> mat4x4f {
@@ -135,7 +135,7 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   if (col >= params.n) { return; }
   let at = (base + row * params.n + col) / 4u;
   var v = sum;
-  if (HAS_BIAS) { v += bias4[col / 4u]; }
+  if (HAS_BIAS) { v += load_bias4(col / 4u); }
   if (KEEP) { pre4[at] = v; }
   y4[at] = activate(v);
 }
@@ -144,7 +144,7 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
   var v = sum;
   if (HAS_BIAS) {
     let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
-    v += vec4f(bias1[at.x], bias1[at.y], bias1[at.z], bias1[at.w]);
+    v += vec4f(load_bias1(at.x), load_bias1(at.y), load_bias1(at.z), load_bias1(at.w));
   }
   let activated = activate(v);
   let at = base + row * params.n + col;
@@ -230,7 +230,7 @@ override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 struct Params { count: u32, n: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, count]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(2) var<storage, read> bias: array<BiasStored>; // [N]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> pre: array<f32>; // [count] when KEEP
 
@@ -241,7 +241,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   if (i >= params.count) { return; }
   var total = part[i];
   for (var s = 1u; s < params.splits; s++) { total += part[s * params.count + i]; }
-  if (HAS_BIAS) { total += bias[i % params.n]; }
+  if (HAS_BIAS) { total += load_bias(i % params.n); }
   if (KEEP) { pre[i] = total; }
   y[i] = activate(vec4f(total)).x;
 }

@@ -1,9 +1,10 @@
-import { checkDtype, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
+import { checkDtype, checkFloat, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
+import { cast } from './cast.ts';
 import { matmul } from './matmul.ts';
 import { groupsFor } from './row_loads.ts';
 import { info_nce } from './wgsl.gen.ts';
@@ -177,8 +178,8 @@ function tileSide(n: number, workspaceBytes: number): number {
  * Bidirectional InfoNCE over a batch: logits = exp(min(logScale, maxLogScale)) · p yᵀ, loss = (rows + columns) / 2, each the mean cross entropy with the
  * diagonal as target. Forward and backward hold one tile of the [N, N] matrix and O(N·D) besides; every sum has a fixed order.
  * Source: spec 1.5; van den Oord et al. 2018 (arXiv 1807.03748), Radford et al. 2021 (temperature), Inf-CL (arXiv 2410.17243) for the tiling.
- * @param p [N, D] f32 predictions, unit rows (`l2Normalize`)
- * @param y [N, D] f32 texts, unit rows
+ * @param p [N, D] predictions, unit rows (`l2Normalize`); what is stored smaller than f32 is widened first
+ * @param y [N, D] texts, unit rows
  * @param logScale [1] f32 logarithm of 1 / temperature
  * @param options maxLogScale, groups, workspaceBytes: see `InfoNCEOptions`
  * @returns loss [1] (differentiable in p, y and logScale), lossRows [1], lossCols [1], lseRows [N], lseCols [N]
@@ -190,13 +191,15 @@ export function infoNCE(p: Tensor, y: Tensor, logScale: Tensor, { maxLogScale = 
   if (n < 1 || dim < 1) throw new ShapeError(`infoNCE: p has shape [${n}, ${dim}], expected at least one row and one column`);
   checkShape('infoNCE', 'y', y, [n, dim], 'the shape of p');
   checkShape('infoNCE', 'logScale', logScale, [1]);
-  for (const [name, t] of [['p', p], ['y', y], ['logScale', logScale]] as const) checkDtype('infoNCE', name, t, 'f32');
+  for (const [name, t] of [['p', p], ['y', y]] as const) checkFloat('infoNCE', name, t);
+  checkDtype('infoNCE', 'logScale', logScale, 'f32');
   if (groups) {
     checkShape('infoNCE', 'groups', groups, [n], 'one number per row of p');
     checkDtype('infoNCE', 'groups', groups, 'u32');
   }
   checkSameDevice('infoNCE', p, y, logScale, groups);
 
+  if (p.dtype !== 'f32' || y.dtype !== 'f32') return infoNCE(cast(p, 'f32'), cast(y, 'f32'), logScale, { maxLogScale, workspaceBytes, ...(groups && { groups }) }); // tiles start at rows, where small elements cannot be bound
   const { device } = p;
   const job: Job = {
     device, p, y, logScale, n, dim, maxLogScale, side: tileSide(n, workspaceBytes),

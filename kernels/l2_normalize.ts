@@ -1,4 +1,4 @@
-import { checkDtype, showShape, ShapeError } from '../engine/check.ts';
+import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -9,7 +9,7 @@ const WG = 32;
 
 /**
  * Unit length over the last axis: y = x / max(|x|, eps); its gradient is dx = (dy − y (y · dy)) / |x|. Source: spec 1.5.
- * @param x [..., D] f32
+ * @param x [..., D] float
  * @param options eps, the shortest length that is divided by, default 1e-12
  * @returns [..., D]
  * @throws ShapeError unless x has an axis of D ≥ 1 and eps > 0
@@ -18,7 +18,7 @@ export function l2Normalize(x: Tensor, { eps = 1e-12 }: { eps?: number } = {}): 
   const cols = x.shape.at(-1) ?? 0;
   if (cols < 1) throw new ShapeError(`l2Normalize: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
   if (!(eps >= 1e-37)) throw new ShapeError(`l2Normalize: eps is ${eps}, expected at least 1e-37 (a row of zeros is divided by it)`);
-  checkDtype('l2Normalize', 'x', x, 'f32');
+  checkFloat('l2Normalize', 'x', x);
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);

@@ -8,7 +8,7 @@ const TINY = 1e-37; // divisor of an all-zero row
 
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;         // [rows, cols]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;         // [rows, cols]
 @group(0) @binding(2) var<storage, read_write> y: array<Elem>;   // [rows, cols]
 @group(0) @binding(3) var<storage, read_write> norm: array<f32>; // [rows], |x| without eps
 @group(0) @binding(4) var<storage, read> out: array<Elem>;       // [rows, cols], y of the forward
@@ -33,7 +33,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let n = params.cols / WIDTH;
   let start = row * n;
   var most = Elem(0.0);
-  for (var c = 0u; c < n; c++) { most = max(most, abs(x[start + c])); }
+  for (var c = 0u; c < n; c++) { most = max(most, abs(load_x(start + c))); }
   let unit = max(largest(most), TINY);
 
   var squares = Elem(0.0);
@@ -41,7 +41,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let v = x[start + c] / unit;
+      let v = load_x(start + c) / unit;
       part += v * v;
     }
     squares += part;
@@ -49,7 +49,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let length = unit * sqrt(total(squares));
   norm[row] = length;
   let divisor = max(length, params.eps);
-  for (var c = 0u; c < n; c++) { y[start + c] = x[start + c] / divisor; }
+  for (var c = 0u; c < n; c++) { y[start + c] = load_x(start + c) / divisor; }
 }
 
 // dx = (dy - y * (y . dy)) / |x|; a row shorter than eps was only divided by eps.

@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, showShape, ShapeError } from '../engine/check.ts';
+import { checkFloat, checkSameDevice, checkShape, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -13,9 +13,9 @@ const CHUNK_ROWS = 32;
 /**
  * Layer normalisation over the last axis: y = (x − mean) / √(var + eps) · weight + bias, with the biased variance.
  * Source: Ba, Kiros, Hinton 2016 (arXiv 1607.06450); V-JEPA 2 uses eps 1e-6.
- * @param x [..., D] f32
- * @param weight [D] f32
- * @param bias [D] f32
+ * @param x [..., D] float
+ * @param weight [D] float
+ * @param bias [D] float
  * @param options eps, added to the variance, default 1e-6
  * @returns [..., D]
  * @throws ShapeError unless x has an axis of D ≥ 1 and weight and bias are [D]
@@ -26,7 +26,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps = 1e-6 
   const why = `the last axis of x ${showShape(x.shape)}`;
   checkShape('layerNorm', 'weight', weight, [cols], why);
   checkShape('layerNorm', 'bias', bias, [cols], why);
-  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) checkDtype('layerNorm', name, t, 'f32');
+  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) checkFloat('layerNorm', name, t);
   checkSameDevice('layerNorm', x, weight, bias);
 
   const { device } = x;

@@ -6,9 +6,9 @@ const BLOCK = 64u;
 
 struct Params { rows: u32, cols: u32, eps: f32, chunk_rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;             // [rows, cols]
-@group(0) @binding(2) var<storage, read> weight: array<Elem>;        // [cols]
-@group(0) @binding(3) var<storage, read> bias: array<Elem>;          // [cols]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;             // [rows, cols]
+@group(0) @binding(2) var<storage, read> weight: array<WeightStored>;        // [cols]
+@group(0) @binding(3) var<storage, read> bias: array<BiasStored>;          // [cols]
 @group(0) @binding(4) var<storage, read_write> y: array<Elem>;       // [rows, cols]
 @group(0) @binding(5) var<storage, read_write> stats: array<vec2f>;  // [rows] of mean, rstd
 @group(0) @binding(6) var<storage, read> saved: array<vec2f>;        // [rows], stats of the forward
@@ -33,7 +33,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   for (var at = 0u; at < n; at += BLOCK) {
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
-    for (var c = at; c < end; c++) { part += x[start + c]; }
+    for (var c = at; c < end; c++) { part += load_x(start + c); }
     sum += part;
   }
   let mean = total(sum) / f32(params.cols);
@@ -43,7 +43,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let d = x[start + c] - mean;
+      let d = load_x(start + c) - mean;
       part += d * d;
     }
     squares += part;
@@ -51,7 +51,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let rstd = 1.0 / sqrt(total(squares) / f32(params.cols) + params.eps);
 
   stats[row] = vec2f(mean, rstd);
-  for (var c = 0u; c < n; c++) { y[start + c] = (x[start + c] - mean) * rstd * weight[c] + bias[c]; }
+  for (var c = 0u; c < n; c++) { y[start + c] = (load_x(start + c) - mean) * rstd * load_weight(c) + load_bias(c); }
 }
 
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), g = dy * weight, xhat = (x - mean) * rstd.
@@ -71,9 +71,9 @@ fn backward_x(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     var part = Elem(0.0);
     var part_along = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let g = dy[start + c] * weight[c];
+      let g = dy[start + c] * load_weight(c);
       part += g;
-      part_along += g * ((x[start + c] - mean) * rstd);
+      part_along += g * ((load_x(start + c) - mean) * rstd);
     }
     sum += part;
     along += part_along;
@@ -81,8 +81,8 @@ fn backward_x(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
   let mean_g = total(sum) / f32(params.cols);
   let mean_along = total(along) / f32(params.cols);
   for (var c = 0u; c < n; c++) {
-    let xhat = (x[start + c] - mean) * rstd;
-    dx[start + c] = rstd * (dy[start + c] * weight[c] - mean_g - xhat * mean_along);
+    let xhat = (load_x(start + c) - mean) * rstd;
+    dx[start + c] = rstd * (dy[start + c] * load_weight(c) - mean_g - xhat * mean_along);
   }
 }
 
@@ -98,7 +98,7 @@ fn backward_weight(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) n
   var sum = Elem(0.0);
   for (var row = first; row < end; row++) {
     let s = saved[row];
-    sum += dy[row * n + c] * ((x[row * n + c] - s.x) * s.y);
+    sum += dy[row * n + c] * ((load_x(row * n + c) - s.x) * s.y);
   }
   partials[id] = sum;
 }

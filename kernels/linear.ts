@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { ShapeError, checkFloat, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { gradEnabled, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -26,8 +26,8 @@ function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor
 /**
  * Affine map along the last axis: y = act(x Wᵀ + bias), bias and activation in the epilogue of the product. The weight lies as checkpoints store it.
  * Gradients: dpre = dy ⊙ act'(pre), dx = dpre W, dW = dpreᵀ x (long sums cut and added in order), dbias = column sums of dpre.
- * @param x [..., K] f32
- * @param weight [N, K] f32
+ * @param x [..., K] float
+ * @param weight [N, K] float
  * @param bias [N] f32, or none
  * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts
  * @returns [..., N]
@@ -39,7 +39,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 
   checkShape('linear', 'weight', weight, [null, k], `the last axis of x ${showShape(x.shape)}`);
   const n = weight.shape[0]!;
   if (bias) checkShape('linear', 'bias', bias, [n], `the rows of weight ${showShape(weight.shape)}`);
-  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkDtype('linear', name, t, 'f32');
+  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkFloat('linear', name, t);
   checkSameDevice('linear', x, weight, bias);
   const { device } = x;
   const lead = x.shape.slice(0, -1);

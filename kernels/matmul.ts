@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, checkSameDevice, showShape } from '../engine/check.ts';
+import { ShapeError, checkFloat, checkSameDevice, showShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { scope } from '../engine/memory.ts';
@@ -118,8 +118,8 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
 }
 
 function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): { lead: number[]; m: number; n: number; k: number; shared: boolean } {
-  checkDtype('matmul', 'a', a, 'f32');
-  checkDtype('matmul', 'b', b, 'f32');
+  checkFloat('matmul', 'a', a);
+  checkFloat('matmul', 'b', b);
   checkSameDevice('matmul', a, b);
   if (a.shape.length < 2 || b.shape.length < 2) {
     throw new ShapeError(`matmul: a has shape ${showShape(a.shape)} and b ${showShape(b.shape)}, expected at least two axes each`);
@@ -140,8 +140,8 @@ function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: bo
 
 /**
  * Matrix product y[..., m, n] = Σ_k op(a)[..., m, k] op(b)[..., k, n], where op transposes the last two axes if asked. All four forms run natively.
- * @param a [..., M, K], with `transposeA` [..., K, M], f32
- * @param b [..., K, N] with the leading axes of a, or [K, N] for all of them; with `transposeB` [..., N, K] or [N, K], f32
+ * @param a [..., M, K], with `transposeA` [..., K, M], float
+ * @param b [..., K, N] with the leading axes of a, or [K, N] for all of them; with `transposeB` [..., N, K] or [N, K], float
  * @param options transposeA, transposeB
  * @returns [..., M, N]
  * @throws ShapeError when ranks, leading axes or the inner sizes do not go together

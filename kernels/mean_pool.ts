@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
+import { checkDtype, checkFloat, checkSameDevice, checkShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -9,7 +9,7 @@ const WG = 64;
 
 /**
  * Mean over the real tokens of each sequence; a sequence without a real token gives a row of zeros.
- * @param x [B, T, D] f32
+ * @param x [B, T, D] float
  * @param mask [B, T] u32, not 0 = real token; without it all are real
  * @returns [B, D]
  * @throws ShapeError unless x is [B, T, D] with D ≥ 1 and mask [B, T]
@@ -18,7 +18,7 @@ export function meanPool(x: Tensor, mask?: Tensor): Tensor {
   checkShape('meanPool', 'x', x, [null, null, null]);
   const [batch, tokens, dim] = x.shape as [number, number, number];
   if (dim < 1) throw new ShapeError('meanPool: x has a last axis of 0, expected at least 1');
-  checkDtype('meanPool', 'x', x, 'f32');
+  checkFloat('meanPool', 'x', x);
   if (mask) {
     checkShape('meanPool', 'mask', mask, [batch, tokens], 'the first two axes of x');
     checkDtype('meanPool', 'mask', mask, 'u32');

@@ -1,4 +1,4 @@
-// meanPool: y[b, d] = mean over the real tokens t of x[b, t, d]; a row without a real token gives 0.
+// meanPool: y[b, d] = mean over the real tokens t of load_x(b, t, d); a row without a real token gives 0.
 // One invocation per (b, d) walks the tokens: neighbours read neighbouring words. Elem is f32, or vec4f where dim is a multiple of four.
 override WG: u32 = 64u;
 override WIDTH: u32 = 1u;     // floats per Elem
@@ -7,7 +7,7 @@ const BLOCK = 64u;
 
 struct Params { batch: u32, tokens: u32, dim: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;          // [batch, tokens, dim]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;          // [batch, tokens, dim]
 @group(0) @binding(2) var<storage, read> mask: array<u32>;        // [batch, tokens], not 0 = real
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;    // [batch, dim]
 @group(0) @binding(4) var<storage, read_write> share: array<f32>; // [batch], 1 / real tokens, or 0
@@ -36,7 +36,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       let token = b * params.tokens + t;
       let w = weight_of(token);
       // A product with 0 would let the padding's Inf or NaN through.
-      part += select(Elem(0.0), x[token * n + d], w > 0.0);
+      part += select(Elem(0.0), load_x(token * n + d), w > 0.0);
       count += w;
     }
     sum += part;

@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { ShapeError, checkFloat, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
@@ -31,8 +31,8 @@ function unfold(pixels: Tensor, tubelet: number, patch: number): Tensor {
  * y[b, (t, y, x)] = weight · pixels[b, tubelet t, :, patch (y, x)] + bias. Tokens run over time, then rows, then columns.
  * What does not fill a whole tubelet or patch (an odd last frame) is dropped, and its gradient is 0.
  * Source: V-JEPA 2 (arXiv 2506.09985) and ViT (arXiv 2010.11929).
- * @param pixels [B, T, 3, H, W] f32
- * @param weight [D, 3, tubelet, patch, patch] f32
+ * @param pixels [B, T, 3, H, W] float
+ * @param weight [D, 3, tubelet, patch, patch] float
  * @param bias [D] f32, or none
  * @param options tubelet (frames per token), patch (pixels per side)
  * @returns [B, (T / tubelet) (H / patch) (W / patch), D]
@@ -43,7 +43,7 @@ export function patchEmbed(pixels: Tensor, weight: Tensor, bias: Tensor | undefi
   checkShape('patchEmbed', 'pixels', pixels, [null, null, null, null, null]);
   const [batch, frames, channels, height, width] = pixels.shape as [number, number, number, number, number];
   checkShape('patchEmbed', 'weight', weight, [null, channels, tubelet, patch, patch], `the channels of pixels ${showShape(pixels.shape)}, tubelet and patch`);
-  checkDtype('patchEmbed', 'pixels', pixels, 'f32');
+  checkFloat('patchEmbed', 'pixels', pixels);
   checkSameDevice('patchEmbed', pixels, weight, bias);
   const dim = weight.shape[0]!;
   const tokens = Math.floor(frames / tubelet) * Math.floor(height / patch) * Math.floor(width / patch);

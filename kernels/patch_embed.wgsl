@@ -1,4 +1,4 @@
-// Tubelets out of pixels and back: unfold gathers rows[b, (t, y, x), (c, dt, dy, dx)] = pixels[b, t·TUBELET + dt, c, y·PATCH + dy, x·PATCH + dx],
+// Tubelets out of pixels and back: unfold gathers rows[b, (t, y, x), (c, dt, dy, dx)] = load_pixels(b, t·TUBELET + dt, c, y·PATCH + dy, x·PATCH + dx),
 // so that the patch embedding (a convolution whose stride is its kernel) is one matrix product; fold is its adjoint. One invocation per Elem
 // written; `alias Elem` (f32, or vec4f where patch and width are multiples of 4) comes from the header.
 
@@ -9,7 +9,7 @@ struct Params {
   grid_t: u32, grid_y: u32, grid_x: u32,             // tokens along time, rows, columns
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<Elem>; // [B, T, C, H, W]
+@group(0) @binding(1) var<storage, read> pixels: array<PixelsStored>; // [B, T, C, H, W]
 @group(0) @binding(2) var<storage, read_write> rows: array<Elem>; // [B, grid_t grid_y grid_x, C tubelet patch patch]
 @group(0) @binding(3) var<storage, read> drows: array<Elem>; // like rows
 @group(0) @binding(4) var<storage, read_write> dpixels: array<Elem>; // like pixels
@@ -28,7 +28,7 @@ fn unfold(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: v
   let t = rest % params.grid_t;
   let b = rest / params.grid_t;
   let frame = (b * params.frames + t * params.tubelet + dt) * params.channels + c;
-  rows[i] = pixels[(frame * params.height + y * params.side + dy) * params.width + x * params.patch_width + dx];
+  rows[i] = load_pixels((frame * params.height + y * params.side + dy) * params.width + x * params.patch_width + dx);
 }
 
 // Every pixel lies in one tubelet at most; those beyond the last whole one get 0.

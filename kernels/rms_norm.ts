@@ -1,4 +1,4 @@
-import { checkDtype, checkSameDevice, checkShape, showShape, ShapeError } from '../engine/check.ts';
+import { checkFloat, checkSameDevice, checkShape, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -13,8 +13,8 @@ const CHUNK_ROWS = 32;
 /**
  * RMSNorm over the last axis: y = x / √(mean(x²) + eps) · (weight + unitOffset).
  * Llama stores the factor itself (unitOffset 0), Gemma stores it minus one (unitOffset 1). Source: Zhang & Sennrich 2019 (arXiv 1910.07467).
- * @param x [..., D] f32
- * @param weight [D] f32
+ * @param x [..., D] float
+ * @param weight [D] float
  * @param options eps, added to the mean square, default 1e-6; unitOffset, added to the weight, default 0
  * @returns [..., D]
  * @throws ShapeError unless x has an axis of D ≥ 1 and weight is [D]
@@ -23,8 +23,8 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps = 1e-6, unitOffset = 0 
   const cols = x.shape.at(-1) ?? 0;
   if (cols < 1) throw new ShapeError(`rmsNorm: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
   checkShape('rmsNorm', 'weight', weight, [cols], `the last axis of x ${showShape(x.shape)}`);
-  checkDtype('rmsNorm', 'x', x, 'f32');
-  checkDtype('rmsNorm', 'weight', weight, 'f32');
+  checkFloat('rmsNorm', 'x', x);
+  checkFloat('rmsNorm', 'weight', weight);
   checkSameDevice('rmsNorm', x, weight);
 
   const { device } = x;

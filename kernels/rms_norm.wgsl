@@ -6,8 +6,8 @@ const BLOCK = 64u;
 
 struct Params { rows: u32, cols: u32, eps: f32, unit_offset: f32, chunk_rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;              // [rows, cols]
-@group(0) @binding(2) var<storage, read> weight: array<Elem>;         // [cols]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;              // [rows, cols]
+@group(0) @binding(2) var<storage, read> weight: array<WeightStored>;         // [cols]
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;        // [rows, cols]
 @group(0) @binding(4) var<storage, read_write> rstd: array<f32>;      // [rows]
 @group(0) @binding(5) var<storage, read> saved: array<f32>;           // [rows], rstd of the forward
@@ -31,14 +31,14 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let v = x[start + c];
+      let v = load_x(start + c);
       part += v * v;
     }
     squares += part;
   }
   let r = 1.0 / sqrt(total(squares) / f32(params.cols) + params.eps);
   rstd[row] = r;
-  for (var c = 0u; c < n; c++) { y[start + c] = x[start + c] * r * (weight[c] + params.unit_offset); }
+  for (var c = 0u; c < n; c++) { y[start + c] = load_x(start + c) * r * (load_weight(c) + params.unit_offset); }
 }
 
 // dx = rstd * (g - xhat * mean(g * xhat)), g = dy * (weight + unit_offset), xhat = x * rstd.
@@ -53,12 +53,12 @@ fn backward_x(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
   for (var at = 0u; at < n; at += BLOCK) {
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
-    for (var c = at; c < end; c++) { part += dy[start + c] * (weight[c] + params.unit_offset) * (x[start + c] * r); }
+    for (var c = at; c < end; c++) { part += dy[start + c] * (load_weight(c) + params.unit_offset) * (load_x(start + c) * r); }
     along += part;
   }
   let mean_along = total(along) / f32(params.cols);
   for (var c = 0u; c < n; c++) {
-    dx[start + c] = r * (dy[start + c] * (weight[c] + params.unit_offset) - x[start + c] * r * mean_along);
+    dx[start + c] = r * (dy[start + c] * (load_weight(c) + params.unit_offset) - load_x(start + c) * r * mean_along);
   }
 }
 
@@ -72,6 +72,6 @@ fn backward_weight(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) n
   let c = id % n;
   let end = min(first + params.chunk_rows, params.rows);
   var sum = Elem(0.0);
-  for (var row = first; row < end; row++) { sum += dy[row * n + c] * (x[row * n + c] * saved[row]); }
+  for (var row = first; row < end; row++) { sum += dy[row * n + c] * (load_x(row * n + c) * saved[row]); }
   partials[id] = sum;
 }

@@ -1,4 +1,4 @@
-import { ShapeError, checkDtype, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
+import { ShapeError, checkDtype, checkFloat, checkSameDevice, checkShape, showShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
@@ -45,7 +45,7 @@ export function rope(x: Tensor, table: RopeTable, { pairs }: { pairs: RopePairs 
     if (t.shape[0]! < tokens) throw new ShapeError(`rope: ${name} has shape ${showShape(t.shape)}, expected at least ${tokens} rows, the tokens of x ${showShape(x.shape)}`);
     checkDtype('rope', name, t, 'f32');
   }
-  checkDtype('rope', 'x', x, 'f32');
+  checkFloat('rope', 'x', x);
   checkSameDevice('rope', x, table.cos, table.sin);
   if (pairs !== 'half' && pairs !== 'adjacent') throw new ShapeError(`rope: pairs is ${String(pairs)}, expected half or adjacent`);
 
@@ -53,12 +53,12 @@ export function rope(x: Tensor, table: RopeTable, { pairs }: { pairs: RopePairs 
     const { device } = input;
     const y = Tensor.empty(device, input.shape);
     if (input.size === 0) return y;
-    const tensors = { x: input, cosines: table.cos, sines: table.sin, y };
+    const tensors = { cosines: table.cos, sines: table.sin, y };
     if (pairs === 'adjacent') {
-      dispatch(device, adjacent, entry, tensors, { pairs: input.size / 2, heads, tokens, half: headDim / 2 }, groupsFor(input.size / 2, WG), { constants: { WG } });
+      dispatch(device, adjacent, entry, { x2: input, ...tensors }, { pairs: input.size / 2, heads, tokens, half: headDim / 2 }, groupsFor(input.size / 2, WG), { constants: { WG } });
     } else {
       const loads = rowLoads(headDim / 2);
-      dispatch(device, halves, entry, tensors, { rows: input.size / headDim, heads, tokens, head_dim: headDim },
+      dispatch(device, halves, entry, { x: input, ...tensors }, { rows: input.size / headDim, heads, tokens, head_dim: headDim },
         groupsFor(input.size / (2 * loads.width), WG), { header: loads.header, constants: { ...loads.constants, WG } });
     }
     return y;

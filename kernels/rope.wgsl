@@ -6,7 +6,7 @@ override WIDTH: u32 = 1u; // floats per Elem
 
 struct Params { rows: u32, heads: u32, tokens: u32, head_dim: u32 } // rows = B T H
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;          // [B, T, H, Dh], or its gradient
+@group(0) @binding(1) var<storage, read> x: array<XStored>;          // [B, T, H, Dh], or its gradient
 @group(0) @binding(2) var<storage, read> cosines: array<Elem>;    // [T, Dh]
 @group(0) @binding(3) var<storage, read> sines: array<Elem>;      // [T, Dh]
 @group(0) @binding(4) var<storage, read_write> y: array<Elem>;    // [B, T, H, Dh]
@@ -24,8 +24,8 @@ fn place(id: u32) -> Place {
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let at = place((wid.x + wid.y * nwg.x) * WG + lane);
   if (!at.valid) { return; }
-  let a = x[at.low];
-  let b = x[at.high];
+  let a = load_x(at.low);
+  let b = load_x(at.high);
   y[at.low] = a * cosines[at.table_low] - b * sines[at.table_low];
   y[at.high] = b * cosines[at.table_high] + a * sines[at.table_high];
 }
@@ -34,8 +34,8 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
 fn backward_x(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let at = place((wid.x + wid.y * nwg.x) * WG + lane);
   if (!at.valid) { return; }
-  let a = x[at.low];
-  let b = x[at.high];
+  let a = load_x(at.low);
+  let b = load_x(at.high);
   y[at.low] = a * cosines[at.table_low] + b * sines[at.table_high];
   y[at.high] = b * cosines[at.table_high] - a * sines[at.table_low];
 }

@@ -5,7 +5,7 @@ override WG: u32 = 64u;
 
 struct Params { pairs: u32, heads: u32, tokens: u32, half: u32 } // pairs = B T H Dh / 2, half = Dh / 2
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2f>;          // [B, T, H, Dh], or its gradient
+@group(0) @binding(1) var<storage, read> x2: array<X2Stored>;      // [B, T, H, Dh], or its gradient
 @group(0) @binding(2) var<storage, read> cosines: array<vec2f>;    // [T, Dh]
 @group(0) @binding(3) var<storage, read> sines: array<vec2f>;      // [T, Dh]
 @group(0) @binding(4) var<storage, read_write> y: array<vec2f>;    // [B, T, H, Dh]
@@ -17,7 +17,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   if (id >= params.pairs) { return; }
   let at = table_at(id);
-  let p = x[id];
+  let p = load_x2(id);
   y[id] = p * cosines[at] + vec2f(-p.y, p.x) * sines[at];
 }
 
@@ -26,7 +26,7 @@ fn backward_x(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   if (id >= params.pairs) { return; }
   let at = table_at(id);
-  let p = x[id];
+  let p = load_x2(id);
   let turned = p * sines[at];
   y[id] = p * cosines[at] + vec2f(turned.y, -turned.x);
 }

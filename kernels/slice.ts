@@ -10,7 +10,7 @@ const WG = 256;
 
 /**
  * The elements start … end - 1 of one axis.
- * @param x [..., N, ...] any dtype
+ * @param x [..., N, ...] any dtype; what is stored smaller than a word comes out as f32
  * @param axis which; negative counts from the end
  * @param start first index, 0 ≤ start ≤ end
  * @param end one past the last index, ≤ N; default N
@@ -26,8 +26,8 @@ export function slice(x: Tensor, axis: number, start: number, end?: number): Ten
     throw new ShapeError(`slice: range is ${start} to ${stop}, expected 0 ≤ start ≤ end ≤ ${n}, the size of axis ${axis} of x ${showShape(x.shape)}`);
   }
   const inner = size(x.shape.slice(at + 1));
-  const y = Tensor.empty(x.device, x.shape.map((m, i) => (i === at ? stop - start : m)), x.dtype);
-  const { width, options } = wordMoves((stop - start) * inner, n * inner, start * inner);
+  const { width, options, dtype } = wordMoves(x.dtype, (stop - start) * inner, n * inner, start * inner);
+  const y = Tensor.empty(x.device, x.shape.map((m, i) => (i === at ? stop - start : m)), dtype);
   const rows = { length: ((stop - start) * inner) / width, stride: (n * inner) / width, start: (start * inner) / width };
   if (y.size) dispatch(x.device, kernel, 'forward', { x, out: y }, { ...rows, count: y.size / width }, groupsFor(y.size / width, WG), options);
   return record(y, [[x, dy => {

@@ -7,7 +7,7 @@ struct Params {
   start: u32, // lengths in Elem
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>; // [outer, stride]
+@group(0) @binding(1) var<storage, read> x: array<XStored>; // [outer, stride]
 @group(0) @binding(2) var<storage, read> dy: array<Elem>; // [outer, length]
 @group(0) @binding(3) var<storage, read_write> out: array<Elem>; // y [outer, length] or dx [outer, stride]
 
@@ -16,7 +16,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
   let row = i / params.length;
-  out[i] = x[row * params.stride + params.start + (i - row * params.length)];
+  out[i] = load_x(row * params.stride + params.start + (i - row * params.length));
 }
 
 @compute @workgroup_size(256)

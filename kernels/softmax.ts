@@ -1,4 +1,4 @@
-import { checkDtype, showShape, ShapeError } from '../engine/check.ts';
+import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -16,7 +16,7 @@ const WG = 32;
 export function softmax(x: Tensor): Tensor {
   const cols = x.shape.at(-1) ?? 0;
   if (cols < 1) throw new ShapeError(`softmax: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
-  checkDtype('softmax', 'x', x, 'f32');
+  checkFloat('softmax', 'x', x);
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);

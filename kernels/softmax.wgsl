@@ -7,7 +7,7 @@ const LOWEST = -87.3; // exp of less is subnormal: the language promises nothing
 
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;        // [rows, cols]
+@group(0) @binding(1) var<storage, read> x: array<XStored>;        // [rows, cols]
 @group(0) @binding(2) var<storage, read_write> y: array<Elem>;  // [rows, cols]
 @group(0) @binding(3) var<storage, read> out: array<Elem>;      // [rows, cols], y of the forward
 @group(0) @binding(4) var<storage, read> dy: array<Elem>;       // [rows, cols]
@@ -29,8 +29,8 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   if (row >= params.rows) { return; }
   let n = params.cols / WIDTH;
   let start = row * n;
-  var most = x[start];
-  for (var c = 1u; c < n; c++) { most = max(most, x[start + c]); }
+  var most = load_x(start);
+  for (var c = 1u; c < n; c++) { most = max(most, load_x(start + c)); }
   let shift = Elem(largest(most));
 
   var sum = Elem(0.0);
@@ -38,7 +38,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let e = exp(max(x[start + c] - shift, Elem(LOWEST)));
+      let e = exp(max(load_x(start + c) - shift, Elem(LOWEST)));
       y[start + c] = e;
       part += e;
     }

@@ -7,7 +7,7 @@ override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 struct Params { count: u32, n: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, count]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(2) var<storage, read> bias: array<BiasStored>; // [N]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> pre: array<f32>; // [count] when KEEP
 
@@ -56,7 +56,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   if (i >= params.count) { return; }
   var total = part[i];
   for (var s = 1u; s < params.splits; s++) { total += part[s * params.count + i]; }
-  if (HAS_BIAS) { total += bias[i % params.n]; }
+  if (HAS_BIAS) { total += load_bias(i % params.n); }
   if (KEEP) { pre[i] = total; }
   y[i] = activate(vec4f(total)).x;
 }

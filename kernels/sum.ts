@@ -1,4 +1,4 @@
-import { checkDtype, ShapeError, showShape } from '../engine/check.ts';
+import { checkFloat, ShapeError, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
@@ -36,13 +36,13 @@ function expand(x: Tensor, outer: number, n: number, inner: number, factor: numb
 }
 
 function sumAll(op: string, x: Tensor, factor: number): Tensor {
-  checkDtype(op, 'x', x, 'f32');
+  checkFloat(op, 'x', x);
   return record(reduce(x, 1, x.size, 1, factor, [1]), [[x, dy => expand(dy, 1, x.size, 1, factor, x.shape)]]);
 }
 
 /**
  * Σ x over all elements, in a fixed order.
- * @param x [...] f32
+ * @param x [...] float
  * @returns [1]; 0 for an empty x
  * @throws ShapeError unless x is f32
  */
@@ -61,7 +61,7 @@ export function mean(x: Tensor): Tensor {
 
 /**
  * Σ over one axis, which goes.
- * @param x [..., N, ...] f32
+ * @param x [..., N, ...] float
  * @param axis which; negative counts from the end
  * @returns x's shape without that axis
  * @throws ShapeError when the axis does not exist or x is not f32
@@ -69,7 +69,7 @@ export function mean(x: Tensor): Tensor {
 export function sumAxis(x: Tensor, axis: number): Tensor {
   const at = axis < 0 ? axis + x.shape.length : axis;
   if (!Number.isInteger(at) || at < 0 || at >= x.shape.length) throw new ShapeError(`sumAxis: axis is ${axis}, expected an axis of x ${showShape(x.shape)}`);
-  checkDtype('sumAxis', 'x', x, 'f32');
+  checkFloat('sumAxis', 'x', x);
   const outer = size(x.shape.slice(0, at));
   const inner = size(x.shape.slice(at + 1));
   const n = x.shape[at]!;
@@ -79,7 +79,7 @@ export function sumAxis(x: Tensor, axis: number): Tensor {
 
 /**
  * The gradient of broadcasting: sums over the axes that `shape` lacks or has as 1. Records nothing.
- * @param x [...] f32
+ * @param x [...] float
  * @param shape a shape that broadcasts to that of x
  * @returns [shape], x itself where nothing is to be summed
  */

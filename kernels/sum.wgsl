@@ -9,7 +9,7 @@ struct Params {
   factor: f32, // multiplies the result
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // partial_sums: [outer, n, inner]; expand: [outer, inner]
+@group(0) @binding(1) var<storage, read> x: array<XStored>; // partial_sums: [outer, n, inner]; expand: [outer, inner]
 @group(0) @binding(2) var<storage, read_write> out: array<f32>; // partial_sums: [outer, chunks, inner]; expand: [outer, n, inner]
 
 @compute @workgroup_size(64)
@@ -26,12 +26,12 @@ fn partial_sums(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
   var at = base + chunk * params.inner;
   var sums = vec4<f32>(0.0);
   for (var k = 0u; k < many / 4u; k++) {
-    sums += vec4<f32>(x[at], x[at + step], x[at + 2u * step], x[at + 3u * step]);
+    sums += vec4<f32>(load_x(at), load_x(at + step), load_x(at + 2u * step), load_x(at + 3u * step));
     at += 4u * step;
   }
   var rest = 0.0;
   for (var k = 0u; k < many % 4u; k++) {
-    rest += x[at];
+    rest += load_x(at);
     at += step;
   }
   out[i] = (((sums.x + sums.y) + (sums.z + sums.w)) + rest) * params.factor;
@@ -42,5 +42,5 @@ fn expand(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: v
   let i = (wid.x + wid.y * nwg.x) * 64u + lane;
   if (i >= params.count) { return; }
   let q = i / params.inner;
-  out[i] = x[(q / params.n) * params.inner + (i - q * params.inner)] * params.factor;
+  out[i] = load_x((q / params.n) * params.inner + (i - q * params.inner)) * params.factor;
 }

@@ -2,6 +2,7 @@ import { ShapeError, showShape } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
+import { cast } from './cast.ts';
 import { groupsFor } from './row_loads.ts';
 import { transpose as kernel } from './wgsl.gen.ts';
 import { wordMoves } from './word_moves.ts';
@@ -10,7 +11,7 @@ const WG = 256;
 
 /**
  * Swaps two axes (a copy: tensors are contiguous).
- * @param x [...] any dtype
+ * @param x [...] any dtype; what is stored smaller than a word comes out as f32
  * @param axis0 one axis; negative counts from the end
  * @param axis1 the other axis
  * @returns x's shape with the two sizes swapped
@@ -20,10 +21,11 @@ export function transpose(x: Tensor, axis0: number, axis1: number): Tensor {
   const [p, q] = [axis0, axis1].map(a => (a < 0 ? a + x.shape.length : a)).sort((a, b) => a - b) as [number, number];
   const [n, m] = [x.shape[p], x.shape[q]];
   if (n === undefined || m === undefined) throw new ShapeError(`transpose: axes are ${axis0} and ${axis1}, expected axes of x ${showShape(x.shape)}`);
-  if (p === q) return record(x.view(x.shape), [[x, dy => dy]]);
-  const y = Tensor.empty(x.device, x.shape.map((s, i) => (i === p ? m : i === q ? n : s)), x.dtype);
+  if (p === q && wordMoves(x.dtype).dtype === x.dtype) return record(x.view(x.shape), [[x, dy => dy]]);
+  if (p === q) return cast(x, 'f32');
   const inner = size(x.shape.slice(q + 1));
-  const { width, options } = wordMoves(inner);
+  const { width, options, dtype } = wordMoves(x.dtype, inner);
+  const y = Tensor.empty(x.device, x.shape.map((s, i) => (i === p ? m : i === q ? n : s)), dtype);
   const count = y.size / width;
   const params = { count, n, b: size(x.shape.slice(p + 1, q)), m, c: inner / width };
   if (count) dispatch(x.device, kernel, 'forward', { x, out: y }, params, groupsFor(count, WG), options);

@@ -8,7 +8,7 @@ struct Params {
   c: u32, // in Elem
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>; // [A, N, B, M, C]
+@group(0) @binding(1) var<storage, read> x: array<XStored>; // [A, N, B, M, C]
 @group(0) @binding(2) var<storage, read_write> out: array<Elem>; // [A, M, B, N, C]
 
 // Index into x of output i.
@@ -28,5 +28,5 @@ fn source(i: u32) -> u32 {
 fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lane;
   if (i >= params.count) { return; }
-  out[i] = x[source(i)];
+  out[i] = load_x(source(i));
 }

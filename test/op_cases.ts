@@ -146,7 +146,24 @@ const losses: readonly OpCase[] = [
   },
 ];
 
+/** Every storage type through every width of load: one, two and four elements, floats and words, with a scale per quad and scales inside a quad. */
+const storage: readonly OpCase[] = (['f16', 'bf16', 'i8', 'i4'] as const).map((dtype): OpCase => ({
+  name: `stored as ${dtype}`,
+  run: d => {
+    const small = (shape: Shape, seed: number): Tensor => {
+      const wide = Tensor.from(d, random(shape, seed), shape);
+      return dtype === 'i8' || dtype === 'i4' ? ops.quantize(wide, { bits: dtype === 'i8' ? 8 : 4 }) : ops.cast(wide, dtype);
+    };
+    const quads = [[8, 4, 12], [5, 3, 7]].map(([m, k, n]) => ops.linear(small([m!, k!], 1), small([n!, k!], 2), small([n!], 3), { activation: 'silu' }));
+    const rows = [8, 7].map(n => ops.layerNorm(small([4, n], 4), small([n], 5), small([n], 6)));
+    const parts = [8, 7].map(n => ops.concat([small([2, n], 7), small([3, n], 8)], 0));
+    return [...quads, ...rows, ...parts, ...[8, 7].map(n => ops.cast(small([4, n], 9), 'f32')), ops.add(small([4, 3], 9), small([4, 3], 10)),
+      ops.rope(small([1, 4, 2, 6], 10), ops.ropeTable1d(d, { tokens: 4, headDim: 6, theta: 100 }), { pairs: 'adjacent' }),
+      ops.cast(ops.full(d, [9], 0.1), 'f16'), ops.cast(ops.full(d, [8], 0.1), 'bf16'), ops.cast(ops.full(d, [7], 0.1), 'bf16'), ops.cast(ops.full(d, [8], 0.1), 'f16')];
+  },
+}));
+
 const gated: readonly OpCase[] = ([['swiglu', ops.swiglu], ['geglu', ops.geglu]] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5], [8, 5]], [[7], [7]]));
 
 /** All of them. */
-export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses];
+export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...storage];
