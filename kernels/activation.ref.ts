@@ -23,8 +23,8 @@ export function normalTail(a: number): number {
 /** x Φ(x). @param x argument @returns gelu(x) */
 export const gelu = (x: number): number => x * (x < 0 ? normalTail(-x) : 1 - normalTail(x));
 
-/** 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))). @param x argument @returns gelu of the tanh form */
-export const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+/** 0.5 x (1 + tanh u), u = √(2/π) (x + 0.044715 x³); ½ (1 + tanh u) as 1 / (1 + e^-2u) keeps the digits of negative x. @param x argument @returns gelu of the tanh form */
+export const geluTanh = (x: number): number => x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 
 /** x / (1 + e^-x). @param x argument @returns silu(x) */
 export const silu = (x: number): number => x / (1 + Math.exp(-x));

@@ -16,7 +16,7 @@ const withMask = (o: Options, m: Float64Array | undefined): AttentionCase => ({ 
 function sizes(r: Draw): { batch: number; tq: number; tk: number; heads: number; kvHeads: number; headDim: number } {
   const kvHeads = r.int(1, 3);
   const heads = kvHeads * r.pick([1, 1, 2, 3]);
-  const headDim = large(r, 0.03) ? r.pick([128, 256]) : r.pick([4, 8, 12, 16, 32, 64, r.size(1, 33)]);
+  const headDim = r.cap < 8 ? r.int(1, 4) : large(r, 0.03) ? r.pick([128, 256]) : r.pick([4, 8, 12, 16, 32, 64, r.size(1, 33)]);
   const most = Math.min(r.cap, 100);
   const tq = r.size(0, most);
   const tk = r.chance(0.6) ? tq : r.size(0, most);

@@ -30,7 +30,7 @@ const infoNCE = proof<Contrast>({
     const n = large(r, 0.15) ? r.pick([127, 128, 129, 193, 260]) : Math.max(1, r.size(1, 129));
     const dim = Math.max(1, r.size(1, 65));
     const grouped = r.chance(0.4);
-    const scale: Input = { shape: [1], kind: 'given', data: [r.pick([0, 1, 2, Math.log(14), 4.5, 6])], grad: true };
+    const scale: Input = { shape: [1], kind: 'given', data: [r.pick(r.cap < 8 ? [0, 1, 2] : [0, 1, 2, Math.log(14), 4.5, 6])], grad: true };
     return {
       inputs: [{ shape: [n, dim], kind: 'unit' }, { shape: [n, dim], kind: 'unit' }, scale, ...(grouped ? [ids([n], r.pick([1, 3, n, 4 * n]))] : [])],
       options: { dim, grouped, ...(r.chance(0.3) && { maxLogScale: 1.5 }), ...(r.chance(0.6) && { workspaceBytes: 64 * 64 * 4 }) },

@@ -30,7 +30,7 @@ function sizes(r: Draw): { m: number; n: number; k: number } {
   if (large(r, 0.12)) return { m: r.size(1, 40), n: r.size(1, 40), k: r.pick([511, 512, 513, 516, 768, 1024, 1300]) };
   const [m, n] = [r.size(0, 129), r.size(0, 129)];
   const k = r.size(0, Math.max(1, Math.floor(300_000 / Math.max(1, m * n))));
-  const fours = r.chance(0.4); // every side a multiple of 4, for the vector loads
+  const fours = r.cap >= 8 && r.chance(0.4); // every side a multiple of 4, for the vector loads
   return fours ? { m: 4 * Math.ceil(m / 4), n: 4 * Math.ceil(n / 4), k: 4 * Math.ceil(k / 4) } : { m, n, k };
 }
 
@@ -102,7 +102,7 @@ interface Patches extends PatchSizes { readonly bias: boolean }
 const patchEmbed = proof<Patches>({
   name: 'patchEmbed', ops: ['patchEmbed'],
   draw: r => {
-    const tubelet = r.int(1, 3), patch = r.pick([1, 2, 3, 4, 4, 5, 8]);
+    const tubelet = r.int(1, Math.min(3, r.cap)), patch = r.cap < 8 ? r.int(1, 2) : r.pick([1, 2, 3, 4, 4, 5, 8]);
     const fits = r.chance(0.5); // whole patches only, for the vector loads; otherwise some pixels are left over
     const side = (most: number): number => (fits ? patch * r.int(1, most) : r.int(1, patch * most + patch - 1));
     const [batch, frames, channels, height, width, dim] = [r.int(1, 2), r.int(0, 5), r.int(1, 3), side(3), side(3), r.size(0, 33)];
