@@ -120,8 +120,8 @@ const OWNERS: Readonly<Record<string, string>> = {
   matmul_lanes4: 'matmul', matmul_lanes8: 'matmul', matmul_single: 'matmul', split_sum: 'matmul', rope_adjacent: 'rope',
 };
 /** Families without a file of their own for the formula or the test, and why. */
-const NO_REF: Readonly<Record<string, string>> = { fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula' };
-const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'matmul' };
+const NO_REF: Readonly<Record<string, string>> = { fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula', similarity_tiles: 'adds tiles of losses, which have the formulas' };
+const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'matmul', similarity_tiles: 'sigmoid_loss' };
 
 rule('one op, one basename: each shader has its wrapper, formula and test', async () => {
   const { sources } = await load();
@@ -146,7 +146,7 @@ rule('one op, one basename: each shader has its wrapper, formula and test', asyn
 /** Exported ops that carry no gradient. */
 const NO_GRADIENT: Readonly<Record<string, string>> = {
   adamwStep: 'updates in place', lerpInPlace: 'updates in place', backward: 'is the backward pass', columnSum: 'a part of backward passes', full: 'a constant',
-  gradNorm: 'a function of gradients', clipFactor: 'a function of gradients', preprocess: 'pictures are data', resizeCropNormalize: 'pictures are data', ropeTable1d: 'a constant', ropeTable3d: 'a constant',
+  gradNorm: 'a function of gradients', clipFactor: 'a function of gradients', preprocess: 'pictures are data', uniformity: 'a meter', resizeCropNormalize: 'pictures are data', ropeTable1d: 'a constant', ropeTable3d: 'a constant',
 };
 
 rule('every op that carries a gradient is in a gradient check, every op is in the cases that all engine tests run', async () => {

@@ -121,6 +121,23 @@ const losses: readonly OpCase[] = [
       return both(d, (p, y, s) => ops.infoNCE(ops.l2Normalize(p!), ops.l2Normalize(y!), s!, { ...(groups && { groups }), ...(workspaceBytes && { workspaceBytes }) }).loss, shapes);
     },
   }))),
+  ...[undefined, 64 * 64 * 4].flatMap(workspaceBytes => [false, true].map((grouped): OpCase => ({
+    name: `sigmoidLoss${workspaceBytes ? ' in tiles' : ''}${grouped ? ' with groups' : ''}`,
+    run: d => {
+      const groups = grouped ? ids(d, 70, 60) : undefined;
+      return both(d, (p, y, t, b) => ops.sigmoidLoss(ops.l2Normalize(p!), ops.l2Normalize(y!), t!, b!, { ...(groups && { groups }), ...(workspaceBytes && { workspaceBytes }) }), [[70, 8], [70, 8], [1], [1]]);
+    },
+  }))),
+  differentiable('cosineLoss', (p, y) => ops.cosineLoss(p!, y!), [[9, 8], [9, 8]], [[5, 7], [5, 7]]),
+  differentiable('l1Loss', (a, b) => ops.l1Loss(a!, b!), [[9, 30], [9, 30]]),
+  differentiable('l2Loss', (a, b) => ops.l2Loss(a!, b!, { normalize: true, reduction: 'sum' }), [[9, 30], [9, 30]]),
+  differentiable('vicregLoss', (x, y) => ops.vicregLoss(x!, y!).loss, [[70, 8], [70, 8]], [[5, 7], [5, 7]]),
+  differentiable('sigreg', x => ops.sigreg(x!, { projections: 6 }), [[70, 8]], [[5, 7]]),
+  differentiable('alignment', (x, y) => ops.alignment(x!, y!), [[5, 7], [5, 7]]),
+  ...[undefined, 64 * 64 * 4].map((workspaceBytes): OpCase => ({
+    name: `uniformity${workspaceBytes ? ' in tiles' : ''}`,
+    run: d => [ops.uniformity(Tensor.from(d, random([70, 8], 3, { scale: 0.3 }), [70, 8]), { ...(workspaceBytes && { workspaceBytes }) })],
+  })),
   {
     name: 'gradNorm, clipFactor, adamwStep',
     run: d => {
