@@ -91,6 +91,8 @@ export interface Proof<O = unknown> {
   reference(x: readonly Float64Array[], c: Case<O>): Float64Array | readonly Float64Array[];
   /** Float64 twin of the backward: the gradients of Σ dy · first result, one per input, undefined where there is none. */
   backward?(x: readonly Float64Array[], dy: Float64Array, c: Case<O>): readonly (Float64Array | undefined)[];
+  /** Magnitude of the terms that cancel in each gradient (dP - D of a softmax): errors are measured against it where the gradient itself is smaller. */
+  terms?(x: readonly Float64Array[], dy: Float64Array, c: Case<O>): readonly (number | undefined)[];
   /** Why there is no `backward`; required without one. */
   readonly noGradient?: string;
   /** NMSE of the results against float64, default 1e-12; matrix products and attention 1e-11. Not below what the storage type allows. */
