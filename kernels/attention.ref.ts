@@ -55,18 +55,19 @@ export function attentionRef(c: AttentionCase, q: Float64Array, k: Float64Array,
 
 /**
  * The gradients of `attentionRef`, from the chain rule with full rows of weights: ds_j = p_j (dp_j − Σ p dp), independent of the saved log-sum-exp.
- * @param c sizes and options @param q [B, Tq, H, Dh] @param k [B, Tk, Hkv, Dh] @param v [B, Tk, Hkv, Dh] @param dy [B, Tq, H, Dh] @returns dq, dk, dv
+ * @param c sizes and options @param q [B, Tq, H, Dh] @param k [B, Tk, Hkv, Dh] @param v [B, Tk, Hkv, Dh] @param dy [B, Tq, H, Dh]
+ * @param round of what f32 holds on the way, for estimates of rounding @returns dq, dk, dv
  */
-export function attentionGradRef(c: AttentionCase, q: Float64Array, k: Float64Array, v: Float64Array, dy: Float64Array): [Float64Array, Float64Array, Float64Array] {
+export function attentionGradRef(c: AttentionCase, q: Float64Array, k: Float64Array, v: Float64Array, dy: Float64Array, round = (x: Float64Array): Float64Array => x): [Float64Array, Float64Array, Float64Array] {
   const { batch, tq, tk, heads, kvHeads, headDim } = c;
   const scale = c.scale ?? 1 / Math.sqrt(headDim);
   const dq = new Float64Array(q.length), dk = new Float64Array(k.length), dv = new Float64Array(v.length);
   for (let b = 0; b < batch; b++) for (let h = 0; h < heads; h++) for (let i = 0; i < tq; i++) {
-    const p = weights(c, q, k, b, h, i);
+    const p = round(weights(c, q, k, b, h, i));
     const row = ((b * tq + i) * heads + h) * headDim;
     const key = (j: number): number => ((b * tk + j) * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
-    const dp = p.map((_, j) => { let s = 0; for (let d = 0; d < headDim; d++) s += dy[row + d]! * v[key(j) + d]!; return s; });
-    const mean = p.reduce((s, w, j) => s + (allowed(c, b, i, j) ? w * dp[j]! : 0), 0);
+    const dp = round(p.map((_, j) => { let s = 0; for (let d = 0; d < headDim; d++) s += dy[row + d]! * v[key(j) + d]!; return s; }));
+    const mean = round(Float64Array.of(p.reduce((s, w, j) => s + (allowed(c, b, i, j) ? w * dp[j]! : 0), 0)))[0]!;
     for (let j = 0; j < tk; j++) {
       if (!allowed(c, b, i, j)) continue;
       const ds = p[j]! * (dp[j]! - mean) * scale;

@@ -11,9 +11,12 @@ export function softmaxRef(x: Float64Array, cols: number): Float64Array {
   return y;
 }
 
-/** The gradient of `softmaxRef`: y (dy − Σ y dy) per row. @param x [rows, cols] @param cols length of a row @param dy [rows, cols] @returns [rows, cols] */
-export function softmaxGradRef(x: Float64Array, cols: number, dy: Float64Array): Float64Array {
-  const y = softmaxRef(x, cols);
+/**
+ * The gradient of `softmaxRef`: y (dy − Σ y dy) per row.
+ * @param x [rows, cols] @param cols length of a row @param dy [rows, cols] @param round of what f32 holds on the way, for estimates of rounding @returns [rows, cols]
+ */
+export function softmaxGradRef(x: Float64Array, cols: number, dy: Float64Array, round = (v: Float64Array): Float64Array => v): Float64Array {
+  const y = round(softmaxRef(x, cols));
   return y.map((p, i) => {
     const start = i - (i % cols);
     let along = 0;

@@ -115,7 +115,7 @@ function judgeForward(b: Bench, planned: Planned, { run, outputs }: Outcome): Ar
       b.exact++;
       continue;
     }
-    const noise = (): Float64Array => (noises ??= noiseOf(x => list(proof.reference(x, c)), run.inputs, spec.seed))[i]!;
+    const noise = (): Float64Array => (noises ??= noiseOf((x, jitter) => list(proof.reference(x, c, jitter)), run.inputs, spec.seed))[i]!;
     b.close(what, 'forward', result, e, widened(toleranceOf(planned, proof.limit ?? 1e-12), result), noise);
   }
   return truth;
@@ -147,7 +147,7 @@ function judgeGradients(b: Bench, planned: Planned, outcome: Outcome, truth: Arr
       b.exact++;
       return;
     }
-    const noise = (): Float64Array => (noises ??= noiseOf((v, jitter) => proof.backward!(v, jitter(seed), c), run.inputs, spec.seed))[i]!;
+    const noise = (): Float64Array => (noises ??= noiseOf((v, jitter) => proof.backward!(v, jitter(seed), c, jitter), run.inputs, spec.seed))[i]!;
     b.close(what, 'gradient', got, e, { ...toleranceOf(planned, proof.gradLimit ?? 1e-11), relative: false, terms: terms?.[i] ?? 0 }, noise);
   });
 }

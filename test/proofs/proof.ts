@@ -74,6 +74,12 @@ export interface Heavy<O = unknown> {
   readonly fast?: boolean;
 }
 
+/**
+ * What a reference does to numbers that f32 has to hold on the way (weights of a softmax, a mean): nothing, or one rounding each, when the harness asks how
+ * far rounding moves the truth. Terms that cancel exactly show only so.
+ */
+export type Round = (v: Float64Array) => Float64Array;
+
 /** One op. O is what `draw` puts into options; make entries with `proof`, which infers it. */
 export interface Proof<O = unknown> {
   /** Unique; `npm run fuzz -- --op NAME`. */
@@ -88,9 +94,9 @@ export interface Proof<O = unknown> {
    */
   run(t: readonly Tensor[], options: O, device: Device): Tensor | readonly Tensor[];
   /** The same in float64, of the inputs as stored: one array per result of `run`. Ids and masks come as numbers. */
-  reference(x: readonly Float64Array[], c: Case<O>): Float64Array | readonly Float64Array[];
+  reference(x: readonly Float64Array[], c: Case<O>, round?: Round): Float64Array | readonly Float64Array[];
   /** Float64 twin of the backward: the gradients of Σ dy · first result, one per input, undefined where there is none. */
-  backward?(x: readonly Float64Array[], dy: Float64Array, c: Case<O>): readonly (Float64Array | undefined)[];
+  backward?(x: readonly Float64Array[], dy: Float64Array, c: Case<O>, round?: Round): readonly (Float64Array | undefined)[];
   /** Magnitude of the terms that cancel in each gradient (dP - D of a softmax): errors are measured against it where the gradient itself is smaller. */
   terms?(x: readonly Float64Array[], dy: Float64Array, c: Case<O>): readonly (number | undefined)[];
   /** Why there is no `backward`; required without one. */

@@ -45,8 +45,8 @@ const attention = proof<Options>({
     ...(variant && attentionRuns(device, variant, headDim) && { variant }),
   }),
   reference: ([q, k, v, m], { options }) => attentionRef(withMask(options, m), q!, k!, v!),
-  backward: ([q, k, v, m], dy, { options }) => {
-    const grads = attentionGradRef(withMask(options, m), q!, k!, v!, dy);
+  backward: ([q, k, v, m], dy, { options }, round) => {
+    const grads = attentionGradRef(withMask(options, m), q!, k!, v!, dy, round);
     return options.masked ? [...grads, undefined] : grads;
   },
   limit: 1e-11, nonfinite: 'propagates',

@@ -12,7 +12,7 @@ import type { Draw, Input, Proof } from '../proof.ts';
 import { float, ids, large } from './inputs.ts';
 
 /** Floats, or words that are no floats. */
-const elements = (r: Draw, shape: readonly number[], words: boolean): Input => (words ? { shape, kind: 'ids', below: 2 ** 32 } : float(shape));
+const elements = (r: Draw, shape: readonly number[], words: boolean): Input => (words ? { shape, kind: 'ids', below: 2 ** 24 } : float(shape));
 
 /** An axis as callers write it: from the front or from the end. */
 const written = (r: Draw, axis: number, rank: number): number => (r.chance(0.3) ? axis - rank : axis);

@@ -28,7 +28,7 @@ const norms: readonly Proof[] = [
     },
     run: ([x, w, b], { eps }) => ops.layerNorm(x!, w!, b!, { eps }),
     reference: ([x, w, b], { options }) => layerNormRef(x!, w!, b!, Math.fround(options.eps)),
-    backward: ([x, w], dy, { options }) => layerNormGradRef(x!, w!, Math.fround(options.eps), dy),
+    backward: ([x, w], dy, { options }, round) => layerNormGradRef(x!, w!, Math.fround(options.eps), dy, round),
     rows: firstAxis, nonfinite: 'propagates',
     heavy: [
       { name: '65,537 rows', gradients: true, fast: true, case: { inputs: [float([65_537, 4]), float([4]), float([4])], options: { eps: 1e-6 } } },
@@ -43,7 +43,7 @@ const norms: readonly Proof[] = [
     },
     run: ([x, w], options) => ops.rmsNorm(x!, w!, options),
     reference: ([x, w], { options }) => rmsNormRef(x!, w!, Math.fround(options.eps), options.unitOffset),
-    backward: ([x, w], dy, { options }) => rmsNormGradRef(x!, w!, Math.fround(options.eps), options.unitOffset, dy),
+    backward: ([x, w], dy, { options }, round) => rmsNormGradRef(x!, w!, Math.fround(options.eps), options.unitOffset, dy, round),
     rows: firstAxis, nonfinite: 'propagates',
     heavy: [
       { name: '65,537 rows', gradients: true, fast: true, case: { inputs: [float([65_537, 4]), float([4])], options: { eps: 1e-6, unitOffset: 1 } } },
@@ -70,7 +70,7 @@ const norms: readonly Proof[] = [
     },
     run: ([x]) => ops.softmax(x!),
     reference: ([x], c) => softmaxRef(x!, lastAxis(c.inputs[0]!)),
-    backward: ([x], dy, c) => [softmaxGradRef(x!, lastAxis(c.inputs[0]!), dy)],
+    backward: ([x], dy, c, round) => [softmaxGradRef(x!, lastAxis(c.inputs[0]!), dy, round)],
     rows: firstAxis, nonfinite: 'propagates',
     heavy: [
       { name: '65,537 rows', gradients: true, fast: true, case: { inputs: [float([65_537, 4])], options: null } },
