@@ -138,6 +138,7 @@ export class Device {
     this.check();
     if (data.length !== tensor.size) throw new ShapeError(`upload: ${data.length} values were given, expected ${tensor.size} for shape ${showShape(tensor.shape)}`);
     if (tensor.size === 0) return;
+    this.recorder.sink?.upload(tensor);
     if (this.recorder.pending(tensor.storage)) this.flush();
     let whole = data; // a write is a number of words
     if (data instanceof Uint16Array && data.length % 2 !== 0) {
@@ -152,6 +153,7 @@ export class Device {
   clear(tensor: Tensor): void {
     this.check();
     if (tensor.size === 0) return;
+    if (this.recorder.sink) return this.recorder.sink.clear(tensor);
     this.recorder.commands().clearBuffer(tensor.storage.buffer, tensor.offsetBytes, tensor.byteLength);
     this.recorder.touch(tensor.storage);
   }
@@ -161,6 +163,7 @@ export class Device {
     this.check();
     if (src.byteLength !== dst.byteLength) throw new DeviceError(`copy: source has ${src.byteLength} bytes, expected ${dst.byteLength}, those of the target`, 'validation');
     if (src.size === 0) return;
+    if (this.recorder.sink) return this.recorder.sink.copy(src, dst);
     this.recorder.commands().copyBufferToBuffer(src.storage.buffer, src.offsetBytes, dst.storage.buffer, dst.offsetBytes, src.byteLength);
     this.recorder.touch(src.storage);
     this.recorder.touch(dst.storage);
@@ -169,6 +172,7 @@ export class Device {
   /** Reads a tensor's bytes. A result counts only now: after a loss every call before this one still appeared to succeed. @param tensor [any] @returns its bytes @throws DeviceError after a loss or error */
   async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
     this.check();
+    if (this.recorder.sink) throw new DeviceError('read: a plan is being recorded, expected reads after it has run', 'validation');
     const bytes = tensor.byteLength;
     if (bytes === 0) return new ArrayBuffer(0);
     const { buffer } = tensor.storage;

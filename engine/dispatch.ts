@@ -4,52 +4,23 @@ import { DeviceError } from './check.ts';
 import type { Device } from './device.ts';
 import { GPUBufferUsageBits } from './memory.ts';
 import type { Storage } from './memory.ts';
+import { createPipeline, describePipeline, writeParams } from './pipeline.ts';
+import type { DispatchOptions, Kernel, Param, Pipeline } from './pipeline.ts';
 import { debugLevel, nameOf, Timer } from './profile.ts';
-import { scaleBinding, storageText } from './storage.ts';
-import type { Lanes, Stored } from './storage.ts';
+import { scaleBinding } from './storage.ts';
+import type { Stored } from './storage.ts';
 import { DTYPE_BITS } from './tensor.ts';
 import type { Tensor } from './tensor.ts';
 
-/** What kernels/gen.mjs writes for one .wgsl file. */
-export interface Kernel {
-  readonly name: string;
-  readonly code: string;
-  readonly bindings: Readonly<Record<string, { readonly binding: number; readonly write: boolean }>>;
-  readonly params: Readonly<Record<string, { readonly offset: number; readonly type: 'f32' | 'u32' | 'i32' }>>;
-  readonly paramsBytes: number;
-  readonly entries: Readonly<Record<string, { readonly tensors: readonly string[]; readonly params: boolean }>>;
-  readonly overrides: readonly string[];
-  /** Bindings that are read through a load function, see storage.ts. */
-  readonly stored?: Readonly<Record<string, Lanes>>;
-}
+export { createPipeline, shaderText } from './pipeline.ts';
+export type { DispatchOptions, Kernel, Param } from './pipeline.ts';
 
 type Entry<K extends Kernel> = keyof K['entries'] & string;
 type TensorsOf<K extends Kernel, E extends Entry<K>> = { readonly [N in K['entries'][E]['tensors'][number]]: Tensor };
-type ParamsOf<K extends Kernel> = { readonly [N in keyof K['params']]: number };
+type ParamsOf<K extends Kernel> = { readonly [N in keyof K['params']]: Param };
 
 /** Workgroups: a total (folded into two dimensions above 65,535; the kernel uses wid.x + wid.y * nwg.x) or an explicit grid. */
 export type Workgroups = number | readonly [number, number, number];
-
-export interface DispatchOptions {
-  /** Values of `override`s. */
-  constants?: Readonly<Record<string, number>>;
-  /** `enable`, `alias` and `const` lines put before the kernel's text. */
-  header?: string;
-  /** How the tensors of stored bindings are stored, where not f32. The dispatcher takes it from the tensors. */
-  storage?: Readonly<Record<string, Stored>>;
-  /** Whether f16 is read by the language's own type. The dispatcher takes it from the device. */
-  nativeF16?: boolean;
-}
-
-interface Pipeline {
-  readonly id: number;
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly kernel: Kernel;
-  readonly entry: string;
-  readonly options: DispatchOptions;
-  readonly groups: Map<string, GPUBindGroup>;
-}
 
 const SLOT = 256;
 const SLOTS = 4096;
@@ -64,6 +35,14 @@ export interface Counters {
   pipelines: number;
   bindGroups: number;
   uniformWrites: number;
+}
+
+/** Takes commands instead of the GPU: engine/plan.ts. */
+export interface CommandSink {
+  dispatch(pipeline: Pipeline, tensors: Readonly<Record<string, Tensor>>, params: Readonly<Record<string, Param>>, grid: readonly [number, number, number]): void;
+  clear(tensor: Tensor): void;
+  copy(src: Tensor, dst: Tensor): void;
+  upload(tensor: Tensor): void;
 }
 
 /** Collects commands between flushes. One per device. */
@@ -83,6 +62,8 @@ export class Recorder {
   private current: Pipeline | undefined;
   readonly timer: Timer;
   serial = 0;
+  /** While a plan is recorded, commands go there. */
+  sink: CommandSink | undefined;
   readonly counters: Counters = { submits: 0, dispatches: 0, pipelines: 0, bindGroups: 0, uniformWrites: 0 };
 
   constructor(device: Device) {
@@ -138,36 +119,38 @@ export class Recorder {
     if (storage && this.device.nativeF16) key += '|native';
     const cached = this.pipelines.get(key);
     if (cached) return cached;
-    const made = createPipeline(this.device.gpu, kernel, entry, storage ? { ...options, storage, nativeF16: this.device.nativeF16 } : options, this.pipelines.size);
+    const make = this.sink ? describePipeline : createPipeline; // a recording compiles all of its pipelines side by side
+    const made = make(this.device.gpu, kernel, entry, storage ? { ...options, storage, nativeF16: this.device.nativeF16 } : options, this.pipelines.size);
     this.counters.pipelines++;
     this.pipelines.set(key, made);
     return made;
   }
 
-  private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
-    const { tensors: names, params } = p.kernel.entries[p.entry]!;
-    let key = '';
-    const scaled: string[] = [];
-    for (const name of names) {
+  private checkTensors(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): void {
+    for (const name of p.kernel.entries[p.entry]!.tensors) {
       const t = tensors[name];
       if (!t) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: tensor ${name} is missing`, 'validation');
       if (t.device !== this.device) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} lives on another device`, 'validation');
+      if (t.scales && !(name in (p.kernel.stored ?? {}))) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} is ${t.dtype}, expected a type that this kernel reads`, 'validation');
+    }
+  }
+
+  private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
+    this.checkTensors(p, tensors);
+    let key = '';
+    for (const name of p.kernel.entries[p.entry]!.tensors) {
+      const t = tensors[name]!;
       const s = t.storage;
       this.touch(s);
       key += `${s.id}:${t.offsetBytes}:${t.byteLength},`;
       if (!t.scales) continue;
-      if (!(name in (p.kernel.stored ?? {}))) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} is ${t.dtype}, expected a type that this kernel reads`, 'validation');
-      scaled.push(name);
       this.touch(t.scales.storage);
       key += `${t.scales.storage.id}:${t.scales.offsetBytes},`;
     }
     const cached = p.groups.get(key);
     if (cached) return cached;
-    const resource = (t: Tensor): GPUBufferBinding => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(4, t.byteLength) + this.device.pool.marginBytes });
-    const entries: GPUBindGroupEntry[] = names.map(name => ({ binding: p.kernel.bindings[name]!.binding, resource: resource(tensors[name]!) }));
-    for (const name of scaled) entries.push({ binding: scaleBinding(p.kernel.bindings[name]!.binding), resource: resource(tensors[name]!.scales!) });
-    if (params) entries.push({ binding: 0, resource: { buffer: this.arena, offset: 0, size: p.kernel.paramsBytes } });
-    const group = this.device.gpu.createBindGroup({ layout: p.layout, entries });
+    const margin = this.device.pool.marginBytes;
+    const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(4, t.byteLength) + margin }));
     this.counters.bindGroups++;
     if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();
     this.cachedGroups++;
@@ -175,32 +158,28 @@ export class Recorder {
     return group;
   }
 
-  private slotFor(kernel: Kernel, entry: string, params: Readonly<Record<string, number>>): number {
+  private slotFor(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>): number {
     const base = this.slots * SLOT;
-    const words = base / 4;
-    this.stagedWords.fill(0, words, words + kernel.paramsBytes / 4);
-    for (const name in kernel.params) {
-      const { offset, type } = kernel.params[name]!;
-      const value = params[name];
-      if (value === undefined || !fits(value, type)) {
-        throw new DeviceError(`${nameOf(kernel.name, entry)}: params.${name} is ${value}, expected ${type === 'f32' ? 'a number' : `a whole number that fits ${type}`}`, 'validation');
-      }
-      if (type === 'f32') this.stagedView.setFloat32(base + offset, value, true);
-      else if (type === 'u32') this.stagedView.setUint32(base + offset, value, true);
-      else this.stagedView.setInt32(base + offset, value, true);
-    }
+    this.stagedWords.fill(0, base / 4, (base + kernel.paramsBytes) / 4);
+    writeParams(kernel, entry, params, this.stagedView, base);
     this.slots++;
     return base;
   }
 
   /** What the function `dispatch` does, without its types. @throws DeviceError for a grid, parameter or tensor that does not fit, and after a loss or error */
-  dispatch(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, params: Readonly<Record<string, number>>, workgroups: Workgroups, options: DispatchOptions): void {
+  dispatch(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, params: Readonly<Record<string, Param>>, workgroups: Workgroups, options: DispatchOptions): void {
     this.device.check();
     const grid = typeof workgroups === 'number' ? fold(workgroups) : workgroups;
     if (grid.some(n => n > MAX_GROUPS || n < 0 || !Number.isInteger(n))) throw new DeviceError(`${nameOf(kernel.name, entry)}: grid is [${grid.join(', ')}] workgroups, expected whole numbers up to ${MAX_GROUPS}`, 'limit');
     if (grid.some(n => n === 0)) return;
-    if (this.slots >= SLOTS) this.flush();
     const p = this.pipelineFor(kernel, entry, tensors, options);
+    if (this.sink) {
+      this.checkTensors(p, tensors);
+      this.sink.dispatch(p, tensors, params, grid);
+      return;
+    }
+    p.pipeline ??= this.device.gpu.createComputePipeline(p.descriptor);
+    if (this.slots >= SLOTS) this.flush();
     const group = this.groupFor(p, tensors);
     const pass = this.openPass(nameOf(kernel.name, entry), () => kernel.entries[entry]!.tensors.reduce((n, name) => n + tensors[name]!.byteLength, 0));
     if (p !== this.current || debugLevel() >= 2) pass.setPipeline(p.pipeline);
@@ -225,7 +204,7 @@ export class Recorder {
 
   /** Submits what waits. Returns the number of dispatches that went out. */
   flush(): void {
-    if (!this.encoder) return;
+    if (!this.encoder || this.sink) return;
     this.pass?.end();
     this.timer.resolve(this.encoder);
     const words = (this.slots * SLOT) / 4;
@@ -251,10 +230,21 @@ export class Recorder {
   }
 }
 
-/** Whether a uniform field can hold a number: DataView would wrap it silently. */
-function fits(value: number, type: 'f32' | 'u32' | 'i32'): boolean {
-  if (type === 'f32') return true;
-  return Number.isInteger(value) && (type === 'u32' ? value >= 0 && value < 2 ** 32 : value >= -(2 ** 31) && value < 2 ** 31);
+/**
+ * The bind group of one dispatch: its tensors, their scales, and the uniform fields.
+ * @param gpu device @param p pipeline @param tensors by binding name @param uniforms buffer of the fields @param place where a tensor lies @returns the group
+ */
+export function makeGroup(gpu: GPUDevice, p: Pipeline, tensors: Readonly<Record<string, Tensor>>, uniforms: GPUBuffer, place: (t: Tensor) => GPUBufferBinding): GPUBindGroup {
+  const { tensors: names, params } = p.kernel.entries[p.entry]!;
+  const entries: GPUBindGroupEntry[] = [];
+  for (const name of names) {
+    const t = tensors[name]!;
+    const { binding } = p.kernel.bindings[name]!;
+    entries.push({ binding, resource: place(t) });
+    if (t.scales) entries.push({ binding: scaleBinding(binding), resource: place(t.scales) });
+  }
+  if (params) entries.push({ binding: 0, resource: { buffer: uniforms, offset: 0, size: p.kernel.paramsBytes } });
+  return gpu.createBindGroup({ layout: p.layout, entries });
 }
 
 function same(a: Uint32Array, b: Uint32Array, words: number): boolean {
@@ -268,41 +258,6 @@ function fold(total: number): readonly [number, number, number] {
   return [Math.ceil(total / rows), rows, 1];
 }
 
-/** The whole text of a shader: header, the file, and the loads of its stored bindings. @param kernel generated description @param options header and storage @returns WGSL */
-export function shaderText(kernel: Kernel, { header, storage = {}, nativeF16 = false }: DispatchOptions): string {
-  const text = (header ? `${header}\n` : '') + kernel.code;
-  const { code, f16 } = storageText(text, kernel.stored ?? {}, kernel.bindings, storage, nativeF16);
-  return (f16 ? 'enable f16;\n' : '') + text + code;
-}
-
-/**
- * Builds the pipeline of one entry point with an explicit layout from the reflected bindings.
- * @param gpu device @param kernel generated description @param entry entry point @param options constants and header @param id number in the cache
- * @returns the pipeline @throws DeviceError when an override is unknown
- */
-export function createPipeline(gpu: GPUDevice, kernel: Kernel, entry: string, options: DispatchOptions, id = 0): Pipeline {
-  const label = nameOf(kernel.name, entry);
-  const unknown = Object.keys(options.constants ?? {}).find(n => !kernel.overrides.includes(n));
-  if (unknown) throw new DeviceError(`${label}: constant ${unknown} is not an override of the file, expected one of ${kernel.overrides.join(', ') || 'none'}`, 'validation');
-  const { tensors, params } = kernel.entries[entry] ?? {};
-  if (!tensors) throw new DeviceError(`${kernel.name}.wgsl: entry point ${entry} does not exist, expected one of ${Object.keys(kernel.entries).join(', ')}`, 'validation');
-  const entries: GPUBindGroupLayoutEntry[] = tensors.map(name => ({
-    binding: kernel.bindings[name]!.binding, visibility: 4, buffer: { type: kernel.bindings[name]!.write ? 'storage' : 'read-only-storage' },
-  }));
-  for (const [name, { block }] of Object.entries(options.storage ?? {})) {
-    if (block > 0) entries.push({ binding: scaleBinding(kernel.bindings[name]!.binding), visibility: 4, buffer: { type: 'read-only-storage' } });
-  }
-  if (params) entries.push({ binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: kernel.paramsBytes } });
-  if (debugLevel() >= 3) console.error(`pipeline ${label} ${JSON.stringify(options)} bindings ${tensors.join(', ')}`);
-  const layout = gpu.createBindGroupLayout({ label, entries });
-  const module = gpu.createShaderModule({ label: `${kernel.name}.wgsl`, code: shaderText(kernel, options) });
-  const pipeline = gpu.createComputePipeline({
-    label, layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: entry, constants: { ...options.constants } },
-  });
-  return { id, pipeline, layout, kernel, entry, options, groups: new Map() };
-}
-
 /**
  * Enqueues one kernel. Tensors are exactly the storage bindings of the entry point, params the fields of its uniform struct: a wrong name does not compile.
  * @param device where @param kernel from kernels/wgsl.gen.ts @param entry entry point @param tensors by binding name @param params uniform fields @param workgroups how many
@@ -311,5 +266,5 @@ export function createPipeline(gpu: GPUDevice, kernel: Kernel, entry: string, op
 export function dispatch<K extends Kernel, E extends Entry<K>>(
   device: Device, kernel: K, entry: E, tensors: TensorsOf<K, E>, params: ParamsOf<K>, workgroups: Workgroups, options: DispatchOptions = {},
 ): void {
-  device.recorder.dispatch(kernel, entry, tensors as Readonly<Record<string, Tensor>>, params as Readonly<Record<string, number>>, workgroups, options);
+  device.recorder.dispatch(kernel, entry, tensors as Readonly<Record<string, Tensor>>, params as Readonly<Record<string, Param>>, workgroups, options);
 }

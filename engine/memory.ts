@@ -4,9 +4,11 @@ import type { Tensor } from './tensor.ts';
 
 /** A pooled GPU buffer with a count of the tensors that share it. */
 export interface Storage {
-  readonly buffer: GPUBuffer;
-  readonly bytes: number;
-  readonly id: number;
+  buffer: GPUBuffer;
+  bytes: number;
+  id: number;
+  /** Made while a plan is recorded: it has no buffer of its own, and the plan decides where it lies. */
+  virtual?: boolean;
   refs: number;
   /** Serial of the last encoder that used it: a write from the host must not overtake commands not yet submitted. */
   lastUse: number;
@@ -58,6 +60,8 @@ export class Pool {
   onAcquire: ((storage: Storage) => void) | undefined;
   /** Tests put a margin on both sides of every tensor, a multiple of 256 bytes, and bind the one behind it too: a kernel that writes past its end is seen there. */
   marginBytes = 0;
+  /** While a plan is recorded, storages have no buffer. */
+  recording = false;
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
@@ -68,6 +72,7 @@ export class Pool {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
     const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
     if (bytes > limit) throw new DeviceError(`allocate: a tensor of ${bytes} bytes was asked for, expected at most ${limit} (the device's storage binding limit)`, 'limit');
+    if (this.recording) return { buffer: undefined as unknown as GPUBuffer, bytes, id: this.nextId++, refs: 1, lastUse: -1, virtual: true };
     const size = Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
     const storage = takeLowest(this.free.get(size)) ?? this.create(size);
     if (storage.refs !== 0) throw new DeviceError(`allocate: buffer ${storage.id} is in use twice`, 'internal');
@@ -88,9 +93,19 @@ export class Pool {
     return { buffer, bytes: size, id: this.nextId++, refs: 0, lastUse: -1 };
   }
 
+  /** Gives a storage of a recording a buffer of its own. @param storage a virtual one @returns nothing @throws DeviceError above the device's limits */
+  materialise(storage: Storage): void {
+    const { recording, onAcquire } = this;
+    this.recording = false;
+    this.onAcquire = undefined; // its kernel would be recorded
+    const { buffer, bytes, id } = this.acquire(storage.bytes);
+    Object.assign(this, { recording, onAcquire });
+    Object.assign(storage, { buffer, bytes, id, virtual: false });
+  }
+
   /** One tensor less uses the storage; at zero it goes back to the pool. @param storage a storage in use @returns nothing */
   release(storage: Storage): void {
-    if (--storage.refs > 0) return;
+    if (--storage.refs > 0 || storage.virtual) return;
     this.liveBytes -= storage.bytes;
     this.liveBuffers--;
     this.poolBytes += storage.bytes;

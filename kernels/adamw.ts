@@ -35,8 +35,8 @@ export interface AdamwSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly eps: number;
-  /** Number of this step, from 1. */
-  readonly step: number;
+  /** Number of this step, from 1; in a plan a function, asked before every run. */
+  readonly step: number | (() => number);
 }
 
 /**
@@ -51,6 +51,7 @@ export interface AdamwSettings {
  */
 export function adamwStep(device: Device, buffers: AdamwBuffers, { beta1, beta2, eps, step }: AdamwSettings): void {
   const { param, grad, m, v, rest, blockGroup, groups, clip } = buffers;
+  const at = (): number => (typeof step === 'function' ? step() : step);
   const total = param.size;
   if (total % ADAMW_BLOCK !== 0) throw new ShapeError(`adamwStep: param has ${total} elements, expected a multiple of ${ADAMW_BLOCK} (segments are padded)`);
   const blocks = total / ADAMW_BLOCK;
@@ -63,10 +64,10 @@ export function adamwStep(device: Device, buffers: AdamwBuffers, { beta1, beta2,
   checkShape('adamwStep', 'groups', groups, [null, 2], 'learning rate and weight decay');
   checkShape('adamwStep', 'clip', clip, [1]);
   checkSameDevice('adamwStep', param, grad, m, v, rest, blockGroup, groups, clip);
-  if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && eps > 0 && Number.isInteger(step) && step >= 1)) {
-    throw new ShapeError(`adamwStep: beta1 ${beta1}, beta2 ${beta2}, eps ${eps}, step ${step}, expected betas in [0, 1), eps > 0 and a whole step ≥ 1`);
+  if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && eps > 0 && Number.isInteger(at()) && at() >= 1)) {
+    throw new ShapeError(`adamwStep: beta1 ${beta1}, beta2 ${beta2}, eps ${eps}, step ${at()}, expected betas in [0, 1), eps > 0 and a whole step ≥ 1`);
   }
   if (!blocks) return;
-  const params = { blocks, rest1: 1 - beta1, beta2, rest2: 1 - beta2, eps, bias1: 1 - beta1 ** step, sqrt_bias2: Math.sqrt(1 - beta2 ** step), zero: 0 };
+  const params = { blocks, rest1: 1 - beta1, beta2, rest2: 1 - beta2, eps, bias1: () => 1 - beta1 ** at(), sqrt_bias2: () => Math.sqrt(1 - beta2 ** at()), zero: 0 };
   dispatch(device, adamw, 'step', { param, grad, m, v, rest, block_group: blockGroup, groups, clip }, params, groupsFor(total / 4, WG), { constants: { WG } });
 }
