@@ -152,12 +152,19 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
   },
   bench: {
-    summary: 'kernel times: correct first, then timed',
-    usage: '[kernels]', most: 1, options: { 'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' } },
-    example: 'vl-jepa bench kernels --output bench/results/kernels.json',
+    summary: 'kernel times: correct first, then timed beside the adapter\'s ceiling',
+    usage: '[kernels]', most: 1,
+    options: {
+      profile: { type: 'string', value: 'NAME', help: 'shapes: quick (the shipped model), model (also the full-size networks, 256 tokens), full (also 2048 tokens)', default: 'quick' },
+      only: { type: 'string', value: 'TEXT', help: 'kernels whose name or use contains this' },
+      'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' },
+    },
+    example: 'vl-jepa bench kernels --profile model --only attention --output bench/results/attention.json',
     run: async (v, [what = 'kernels']) => {
       if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels`);
-      return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, output: text(v, 'output'), json: v.json === true });
+      const profile = text(v, 'profile')!;
+      if (profile !== 'quick' && profile !== 'model' && profile !== 'full') throw new CliError(`bench: --profile is ${profile}, expected quick, model or full`);
+      return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, profile, only: text(v, 'only'), output: text(v, 'output'), json: v.json === true });
     },
   },
 };

@@ -1,75 +1,171 @@
-// `vl-jepa bench kernels`: every kernel is checked against its float64 formula first and only then timed (tinybench; GPU timestamps where the adapter has them).
-import { Bench } from 'tinybench';
+// `vl-jepa bench kernels`: every kernel is checked against its float64 formula first and only then timed, in turn with the ceiling that it is compared with.
 import type { Device } from '../engine/device.ts';
 import { openDevice } from '../engine/device.ts';
+import type { Storage } from '../engine/memory.ts';
 import { scope } from '../engine/memory.ts';
-import { Tensor } from '../engine/tensor.ts';
-import { CASES, normalValues } from './cases.ts';
-import type { Case } from './cases.ts';
+import { gradients } from '../engine/tape.ts';
+import { Tensor, size } from '../engine/tensor.ts';
+import '../kernels/backward.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
+import { tensorsOf, valuesOf, verify } from './case.ts';
+import type { Case, Profile, Values } from './case.ts';
+import { casesOf } from './cases.ts';
+import { decoded } from './stored.ts';
+import { copyCeiling, peakCeiling } from './ceilings.ts';
+import type { Ceiling } from './ceilings.ts';
+import { rateOf, timing } from './measure.ts';
+import type { Timing } from './measure.ts';
 
-export interface KernelRow {
-  name: string;
+/** One measured row. Rates count the work of the formula, not what the kernel does. */
+export interface KernelRow extends Partial<Timing> {
+  op: string;
+  pass: string;
+  use: string;
   shape: string;
-  /** Error against float64. */
-  nmse: number;
-  medianMs: number;
-  p99Ms: number;
-  runs: number;
-  /** Arithmetic rate, where the case counts operations. */
-  gflops: number | undefined;
-  /** Traffic rate, where the case counts bytes. */
-  gbs: number | undefined;
+  /** Why nothing was measured. */
+  skipped?: string;
+  /** Worst NMSE of a result against float64, elements compared, elements there are. */
+  nmse?: number;
+  checked?: number;
+  of?: number;
+  gflops?: number | undefined;
+  gbs?: number | undefined;
+  /** gflops or gbs over the ceiling of the same unit, measured in turn with the row; 1 is the ceiling. */
+  share?: number | undefined;
 }
 
-/** Runs per submit: one readback per sample, so that the wait is a small part of it. */
-const INNER = 4;
-
-async function check(device: Device, c: Case, inputs: readonly Float32Array[]): Promise<number> {
-  const tensors = inputs.map((v, i) => Tensor.from(device, v, c.inputs[i]!));
-  const out = scope(() => c.run(tensors));
-  const got = await out.read();
-  [...tensors, out].forEach(t => t.dispose());
-  const want = c.reference(inputs.map(v => Float64Array.from(v)));
-  let error = 0, power = 0;
-  want.forEach((w, i) => { error += (got[i]! - w) ** 2; power += w * w; });
-  const nmse = power ? error / power : error;
-  if (!(nmse <= c.limit) || got.length !== want.length) throw new Error(`bench: ${c.name} is wrong, NMSE ${nmse}, expected at most ${c.limit}; no time is printed for a wrong kernel`);
-  return nmse;
+/** What an option of the command line asks for. */
+export interface BenchOptions {
+  timeMs: number;
+  profile: Profile;
+  /** Rows whose op or use contains this text. */
+  only?: string | undefined;
+  output?: string | undefined;
+  json: boolean;
 }
 
-async function time(device: Device, c: Case, inputs: readonly Float32Array[], timeMs: number): Promise<{ medianMs: number; p99Ms: number; runs: number }> {
-  const tensors = inputs.map((v, i) => Tensor.from(device, v, c.inputs[i]!));
-  const bench = new Bench({ time: timeMs, warmupTime: timeMs / 4, iterations: 5, warmupIterations: 2 });
-  bench.add(c.name, async () => {
-    for (let i = 0; i < INNER; i++) scope(() => { c.run(tensors); });
-    await device.sync();
-  });
-  await bench.run();
-  tensors.forEach(t => t.dispose());
-  const result = bench.tasks[0]!.result as unknown as { latency: { p50: number; p99: number; samples?: number[]; samplesCount?: number }; error?: Error };
-  if (result.error) throw result.error;
-  return { medianMs: result.latency.p50 / INNER, p99Ms: result.latency.p99 / INNER, runs: (result.latency.samplesCount ?? result.latency.samples?.length ?? 0) * INNER };
+/** A row ready to run: `run` enqueues it once, and returns what it wrote. */
+interface Prepared {
+  run(): readonly Tensor[];
+  inputs: readonly Tensor[];
+  y: readonly Tensor[];
+  dy: Float32Array;
+  release(): void;
+}
+
+/** Everything that a row allocates goes back to the pool at its end, also what the history of a gradient holds. */
+function prepare(device: Device, c: Case, values: readonly Values[]): Prepared {
+  const held = new Set<Storage>();
+  const before = device.pool.onAcquire;
+  device.pool.onAcquire = s => { held.add(s); before?.(s); };
+  const release = (): void => { for (const s of held) while (s.refs > 0) device.pool.release(s); };
+  try {
+    const inputs = tensorsOf(device, c.inputs, values);
+    const leaves = inputs.filter((_, i) => c.inputs[i]!.grad);
+    if (c.pass === 'backward') leaves.forEach(t => { t.needsGrad = true; });
+    const results = (): readonly Tensor[] => { const out = c.run(inputs, device); return out instanceof Tensor ? [out] : out; };
+    if (c.pass === 'forward') return { run: results, inputs, y: [], dy: new Float32Array(), release };
+    const y = results();
+    const dy = valuesOf({ shape: y[0]!.shape }, 99) as Float32Array;
+    const seed = Tensor.from(device, dy, y[0]!.shape);
+    return { run: () => gradients(y[0]!, seed, leaves) as Tensor[], inputs, y, dy, release };
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    device.pool.onAcquire = before;
+  }
+}
+
+/** Results as numbers; small storage types are decoded here, not by a kernel. */
+async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[]> {
+  const out: Float32Array[] = [];
+  for (const t of tensors) out.push(await decoded(t));
+  return out;
+}
+
+/** The values that a check has to start from: those that the tensors hold. */
+async function asStored(c: Case, prepared: Prepared, values: readonly Values[]): Promise<Values[]> {
+  const out: Values[] = [];
+  for (const [i, v] of values.entries()) out.push(c.inputs[i]!.storage ? await decoded(prepared.inputs[i]!) : v);
+  return out;
+}
+
+async function check(c: Case, prepared: Prepared, values: readonly Values[]): Promise<{ nmse: number; checked: number; of: number }> {
+  const results = scope(() => prepared.run());
+  const got = await readAll(results);
+  const y = c.pass === 'forward' ? got : await readAll(prepared.y);
+  results.forEach(t => t.dispose());
+  const sizes = verify(c, await asStored(c, prepared, values), prepared.dy, y, got);
+  if (!(sizes.nmse <= c.limit)) throw new Error(`bench: ${c.op} ${c.pass} ${c.shape} is wrong, NMSE ${sizes.nmse}, expected at most ${c.limit}; no time is printed for a wrong kernel`);
+  return sizes;
+}
+
+/** Why the adapter cannot take a row, or undefined. */
+function obstacle(device: Device, c: Case): string | undefined {
+  const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+  const largest = Math.max(0, ...c.inputs.map(i => 4 * size(i.shape)));
+  return largest > limit ? `an input of ${(largest / 2 ** 20).toFixed(0)} MiB, and the adapter binds ${(limit / 2 ** 20).toFixed(0)} MiB at most` : undefined;
+}
+
+async function measure(device: Device, c: Case, peak: Ceiling, timeMs: number): Promise<KernelRow> {
+  const row: KernelRow = { op: c.op, pass: c.pass, use: c.use, shape: c.shape };
+  const skipped = obstacle(device, c);
+  if (skipped) return { ...row, skipped };
+  const values = c.inputs.map((input, i) => valuesOf(input, i + 1));
+  const checked = prepare(device, c, values);
+  const sizes = await check(c, checked, values);
+  checked.release();
+  const timed = prepare(device, c, values);
+  const before = device.counters().dispatches;
+  scope(() => { timed.run(); });
+  if (device.counters().dispatches === before) {
+    timed.release();
+    return { ...row, ...sizes, skipped: 'no kernel runs, the gradient is dy itself' };
+  }
+  const ceiling = c.flop ? peak : copyCeiling(device, c.bytes);
+  const times = await timing(device, () => { timed.run(); }, ceiling, timeMs);
+  timed.release();
+  if (ceiling !== peak) ceiling.dispose();
+  device.trim();
+  const gflops = c.flop && c.flop / times.medianMs / 1e6;
+  const gbs = c.bytes && c.bytes / times.medianMs / 1e6;
+  return { ...row, ...sizes, ...times, gflops, gbs, share: (gflops ?? gbs ?? 0) / times.ceiling };
+}
+
+const COLUMNS = [['kernel', 24], ['shape', 40], ['NMSE', -9], ['checked', -9], ['median ms', -11], ['p99 ms', -9], ['GPU ms', -9], ['GFLOP/s', -9], ['GB/s', -8], ['of ceiling', -12]] as const;
+const line = (cells: readonly string[]): string => COLUMNS.map(([, width], i) => (width > 0 ? (cells[i] ?? '').padEnd(width) : (cells[i] ?? '').padStart(-width))).join('');
+
+function tableLine(r: KernelRow): string {
+  const name = `${r.op} ${r.pass}`;
+  if (r.skipped) return `${name.padEnd(24)}${r.shape.padEnd(40)}  skipped: ${r.skipped}`;
+  const fixed = (v: number | undefined, digits: number): string => (v ? v.toFixed(digits) : '');
+  const share = r.checked === r.of ? 'all' : String(r.checked);
+  return line([name, r.shape, r.nmse!.toExponential(1), share, fixed(r.medianMs, 3), fixed(r.p99Ms, 3), fixed(r.gpuMs, 3), fixed(r.gflops, 2), fixed(r.gbs, 2), `${(100 * r.share!).toFixed(0)} %`]);
 }
 
 /**
  * Measures the kernels.
- * @param options time per kernel in ms, JSON file to write, whether people read along @returns adapter, date and rows @throws Error for a kernel that is wrong
+ * @param options time per kernel in ms, size profile, filter, JSON file to write, whether people read along @returns adapter, ceilings, date and rows @throws Error for a kernel that is wrong
  */
-export async function benchKernels(options: { timeMs: number; output?: string | undefined; json: boolean }): Promise<object> {
+export async function benchKernels({ timeMs, profile, only, output, json }: BenchOptions): Promise<object> {
   const device = await openDevice();
-  const say = (text: string): void => { if (!options.json) console.log(text); };
-  say(`adapter: ${device.adapter.notice}\n${'kernel'.padEnd(26)}${'shape'.padEnd(34)}${'NMSE'.padStart(9)}${'median ms'.padStart(11)}${'p99 ms'.padStart(9)}${'GFLOP/s'.padStart(9)}${'GB/s'.padStart(8)}`);
+  const say = (text: string): void => { if (!json) console.log(text); };
+  const peak = peakCeiling(device);
+  const copy = copyCeiling(device);
+  const ceilings = { gflops: await rateOf(device, peak), gbs: await rateOf(device, copy) };
+  copy.dispose();
+  const cases = casesOf(profile, only);
+  if (!cases.length) throw new Error(`bench: no kernel is called ${only} in profile ${profile}, expected a part of an op's name or of its use`);
+  say(`adapter: ${device.adapter.notice}\nceilings: ${ceilings.gflops.toFixed(1)} GFLOP/s in registers, ${ceilings.gbs.toFixed(1)} GB/s of a copy (read and written); beside each kernel they are measured again, the copy at the kernel's own size`);
+  say(line(COLUMNS.map(([name]) => name)));
   const rows: KernelRow[] = [];
-  for (const c of CASES) {
-    const inputs = c.inputs.map((shape, i) => normalValues(shape, i + 1));
-    const nmse = await check(device, c, inputs);
-    const { medianMs, p99Ms, runs } = await time(device, c, inputs, options.timeMs);
-    const row: KernelRow = { name: c.name, shape: c.shape, nmse, medianMs, p99Ms, runs, gflops: c.flop && c.flop / medianMs / 1e6, gbs: c.bytes && c.bytes / medianMs / 1e6 };
+  for (const c of cases) {
+    const row = await measure(device, c, peak, timeMs);
     rows.push(row);
-    say(`${c.name.padEnd(26)}${c.shape.padEnd(34)}${nmse.toExponential(1).padStart(9)}${medianMs.toFixed(3).padStart(11)}${p99Ms.toFixed(3).padStart(9)}${(row.gflops?.toFixed(2) ?? '').padStart(9)}${(row.gbs?.toFixed(2) ?? '').padStart(8)}`);
+    say(tableLine(row));
   }
-  const result = { adapter: device.adapter, date: new Date().toISOString(), command: 'vl-jepa bench kernels', node: process.version, rows };
-  if (options.output) await writeFileAtomic(options.output, `${JSON.stringify(result, null, 1)}\n`);
+  const result = { adapter: device.adapter, date: new Date().toISOString(), command: `vl-jepa bench kernels --profile ${profile} --time-ms ${timeMs}${only ? ` --only ${only}` : ''}`, node: process.version, ceilings, rows };
+  if (output) await writeFileAtomic(output, `${JSON.stringify(result, null, 1)}\n`);
   return result;
 }

@@ -1,6 +1,6 @@
 // `vl-jepa bench precision`: how far the special functions of the kernels, and the language's own beside them, are from float64, over all f32 inputs or a dense sample.
 // By itself: node dist/bench/precision.js [--sample] [--only NAME,NAME] [--output FILE]
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
@@ -19,6 +19,7 @@ const SAMPLE: readonly Run[] = [
   ...[0x3e800000, 0xbe800000].map(first => ({ first, stride: 1, count: 3 * 2 ** 23 })),
   ...[0x42800000, 0xc2800000].map(first => ({ first, stride: 1, count: 2 ** 23 })),
 ];
+const SAMPLE_RANGE = 'every 251st f32, and every f32 with 0.25 <= |x| < 2 or 64 <= |x| < 128';
 
 /** Counts of one kind of inputs, for the file. */
 interface Errors {
@@ -34,6 +35,8 @@ export interface PrecisionRow {
   builtin: boolean;
   limit: string;
   inputs: number;
+  /** Which inputs those are. */
+  range: string;
   /** Results of at least 2^-126 of inputs that are no subnormals. */
   normal: Errors;
   subnormalInputs: Errors;
@@ -58,7 +61,8 @@ function errorsOf(probe: Probe, tally: Tally): Errors {
 }
 
 /** Goes over the runs: the GPU is at the next slice while this one is compared. */
-async function measure(device: Device, probe: Probe, runs: readonly Run[], say: (text: string) => void): Promise<PrecisionRow> {
+async function measure(device: Device, probe: Probe, sample: boolean, say: (text: string) => void): Promise<PrecisionRow> {
+  const runs = sample ? SAMPLE : ALL;
   const slices = runs.flatMap(({ first, stride, count }) => Array.from({ length: Math.ceil(count / SLICE) }, (_, i) => ({
     first: (first + Math.imul(i * SLICE, stride)) >>> 0, stride, count: Math.min(SLICE, count - i * SLICE),
   })));
@@ -76,7 +80,7 @@ async function measure(device: Device, probe: Probe, runs: readonly Run[], say: 
   return {
     name: probe.name, wgsl: probe.wgsl, builtin: probe.builtin === true,
     limit: probe.ulp === undefined ? 'none' : `${probe.ulp} ULP${probe.ofInput ? ` or ${probe.ofInput} |x|` : ''}`,
-    inputs: count.inputs, normal: errorsOf(probe, count.normal), subnormalInputs: errorsOf(probe, count.subnormalInput), beyond: count.beyond,
+    inputs: count.inputs, range: sample ? SAMPLE_RANGE : 'all 2^32 f32', normal: errorsOf(probe, count.normal), subnormalInputs: errorsOf(probe, count.subnormalInput), beyond: count.beyond,
     smallResults: { right: small.kept, zero: small.zero, wrong: small.wrong },
     ends: { right: special.right, wrong: special.wrong, firstWrong: special.wrong ? `${hex(special.wrongBits)} gave ${hex(special.wrongGot)}` : undefined },
     seconds: (performance.now() - began) / 1000,
@@ -89,7 +93,7 @@ function line(r: PrecisionRow): string {
 }
 
 /**
- * Measures the functions one after the other and writes the file after each, so that a run can be continued: rows of the same adapter and inputs that are not asked for stay.
+ * Measures the functions one after the other and writes the file after each, so that a run can be continued: rows of the same adapter that are not asked for stay.
  * @param options sample instead of all inputs, names of functions, JSON file, whether people read along @returns adapter, date, inputs and rows
  */
 export async function benchPrecision({ sample = false, only, output, json = false }: { sample?: boolean; only?: readonly string[] | undefined; output?: string | undefined; json?: boolean }): Promise<object> {
@@ -97,19 +101,18 @@ export async function benchPrecision({ sample = false, only, output, json = fals
   const wanted = PROBES.filter(p => !only || only.includes(p.name));
   if (only && wanted.length !== only.length) throw new Error(`bench: ${only.filter(n => !PROBES.some(p => p.name === n)).join(', ')} is unknown, expected some of ${PROBES.map(p => p.name).join(', ')}`);
   const device = await openDevice();
-  const inputs = sample ? 'every 251st f32, and every f32 with 0.25 <= |x| < 2 or 64 <= |x| < 128' : 'all 2^32 f32';
   let rows: PrecisionRow[] = [];
-  try {
-    const before = JSON.parse(readFileSync(output ?? '', 'utf8')) as { adapter: { notice: string }; inputs: string; rows: PrecisionRow[] };
-    if (before.adapter.notice === device.adapter.notice && before.inputs === inputs) rows = before.rows;
-  } catch { /* a new file */ }
-  say(`adapter: ${device.adapter.notice}\ninputs: ${inputs}\n${'function'.padEnd(22)}${[...CLASSES.map(c => `<=${c} ULP`), 'more'].map(c => c.padStart(11)).join('')}${'worst'.padStart(11)}`);
+  if (output && existsSync(output)) {
+    const before = JSON.parse(readFileSync(output, 'utf8')) as { adapter: { notice: string }; rows: PrecisionRow[] };
+    if (before.adapter.notice === device.adapter.notice) rows = before.rows;
+  }
+  say(`adapter: ${device.adapter.notice}\ninputs: ${sample ? SAMPLE_RANGE : 'all 2^32 f32'}\n${'function'.padEnd(22)}${[...CLASSES.map(c => `<=${c} ULP`), 'more'].map(c => c.padStart(11)).join('')}${'worst'.padStart(11)}`);
   let result: object = {};
   for (const probe of wanted) {
-    const row = await measure(device, probe, sample ? SAMPLE : ALL, say);
+    const row = await measure(device, probe, sample, say);
     say(line(row));
     rows = [...PROBES.flatMap(p => (p === probe ? [row] : rows.filter(r => r.name === p.name)))];
-    result = { adapter: device.adapter, date: new Date().toISOString(), command: `vl-jepa bench precision${sample ? ' --sample' : ''}`, node: process.version, inputs, rows };
+    result = { adapter: device.adapter, date: new Date().toISOString(), command: `vl-jepa bench precision${sample ? ' --sample' : ''}`, node: process.version, rows };
     if (output) await writeFileAtomic(output, `${JSON.stringify(result, null, 1)}\n`);
   }
   return result;

@@ -1,0 +1,86 @@
+// InfoNCE at the batches of the shipped and the full-size model. Up to 1,024 pairs everything is compared; above, sampled rows.
+import { infoNCE } from '../kernels/info_nce.ts';
+import { infoNCERef } from '../kernels/info_nce.ref.ts';
+import { pair, whole } from './case.ts';
+import type { Case, Check, Profile, Values } from './case.ts';
+import { FULL_SIZE, SHIPPED } from './sizes.ts';
+
+/** Log of 1 / temperature 0.07, where CLIP begins (what inputs of kind `scale` hold); the gradient of the scale itself is part of the small batches. */
+const LOG_SCALE = Math.fround(Math.log(1 / 0.07));
+const WHOLE = 1024;
+const SAMPLED_ROWS = 4;
+
+/** Logits of row i of a against all rows of b. */
+function logits(a: Values, b: Values, i: number, n: number, dim: number, scale: number): Float64Array {
+  const out = new Float64Array(n);
+  for (let j = 0; j < n; j++) {
+    let s = 0;
+    for (let d = 0; d < dim; d++) s += a[i * dim + d]! * b[j * dim + d]!;
+    out[j] = scale * s;
+  }
+  return out;
+}
+
+function logSumExp(row: Float64Array): number {
+  const most = row.reduce((m, v) => Math.max(m, v), -Infinity);
+  return most + Math.log(row.reduce((s, v) => s + Math.exp(v - most), 0));
+}
+
+/** Sampled log-sum-exps; the loss from those that were computed, of which the samples are right. */
+function sampledForward(n: number, dim: number): Check {
+  const scale = Math.exp(LOG_SCALE);
+  return ({ x: [p, y], got: [, rows, cols], expect, pick }) => {
+    for (const i of pick(n, SAMPLED_ROWS)) {
+      expect(1, i, [logSumExp(logits(p!, y!, i, n, dim, scale))]);
+      expect(2, i, [logSumExp(logits(y!, p!, i, n, dim, scale))]);
+    }
+    let loss = 0;
+    for (let i = 0; i < n; i++) {
+      let s = 0;
+      for (let d = 0; d < dim; d++) s += p![i * dim + d]! * y![i * dim + d]!;
+      loss += (rows![i]! + cols![i]!) / 2 - scale * s;
+    }
+    expect(0, 0, [loss / n]);
+  };
+}
+
+/** Sampled rows of both gradients, from the log-sum-exps of the forward, which its own row compared. */
+function sampledBackward(n: number, dim: number): Check {
+  const scale = Math.exp(LOG_SCALE);
+  return ({ x: [p, y], dy, y: [, rows, cols], expect, pick }) => {
+    for (const i of pick(n, SAMPLED_ROWS)) {
+      for (const [o, own, other, lseOwn, lseOther] of [[0, p!, y!, rows!, cols!], [1, y!, p!, cols!, rows!]] as const) {
+        const row = logits(own, other, i, n, dim, scale);
+        const gradient = new Float64Array(dim);
+        for (let j = 0; j < n; j++) {
+          const g = (dy[0]! * scale * (Math.exp(row[j]! - lseOwn[i]!) + Math.exp(row[j]! - lseOther[j]!) - (i === j ? 2 : 0))) / (2 * n);
+          for (let d = 0; d < dim; d++) gradient[d]! += g * other[j * dim + d]!;
+        }
+        expect(o, i * dim, gradient);
+      }
+    }
+  };
+}
+
+function contrast(use: string, profile: Profile, n: number, dim: number): Case[] {
+  const sampled = n > WHOLE;
+  const flop = 2 * n * n * dim;
+  const inputs = [{ shape: [n, dim], kind: 'unit', grad: true }, { shape: [n, dim], kind: 'unit', grad: true }, { shape: [1], kind: 'scale', grad: !sampled }] as const;
+  return pair({
+    op: 'infoNCE', use, profile, shape: `N ${n}, D ${dim}`, limit: 1e-11, inputs, flop: [flop, 3 * flop],
+    run: ([p, y, s]) => { const { loss, lseRows, lseCols } = infoNCE(p!, y!, s!); return [loss, lseRows, lseCols]; },
+    forward: sampled ? sampledForward(n, dim) : whole(([p, y, s]) => { const r = infoNCERef(p!, y!, s![0]!, dim); return [r.loss.slice(0, 1), r.lseRows, r.lseCols]; }),
+    backward: sampled ? sampledBackward(n, dim) : whole(([p, y, s], dy) => {
+      const r = infoNCERef(p!, y!, s![0]!, dim);
+      return [r.dp.map(v => v * dy[0]!), r.dy.map(v => v * dy[0]!), [r.dLogScale * dy[0]!]];
+    }),
+  });
+}
+
+/** Contrastive losses of the model. */
+export const LOSSES: readonly Case[] = [
+  ...contrast('shipped batch', 'quick', SHIPPED.batch, SHIPPED.dim),
+  ...contrast('full-size batch of 512', 'model', 512, FULL_SIZE.dim),
+  ...contrast('full-size batch of 4,096', 'full', 4096, FULL_SIZE.dim),
+  ...contrast('the paper\'s batch', 'full', 24_576, FULL_SIZE.dim),
+];
