@@ -17,8 +17,9 @@ export function hash(text: string, ...numbers: readonly number[]): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   for (const n of numbers) for (let k = 0; k < 32; k += 8) h = Math.imul(h ^ ((n >>> k) & 0xff), 0x01000193);
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  return (h ^ (h >>> 13)) >>> 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b); // MurmurHash3's last mix: neighbouring seeds must not draw alike
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** A uniform generator with the few ways to use it. @param seed 32 bits @returns numbers in [0, 1), whole numbers, choices */
