@@ -130,6 +130,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       lr: { type: 'string', value: 'X', help: 'peak learning rate instead of the recipe\'s' },
       seed: { type: 'string', value: 'N', help: 'seed instead of the recipe\'s' },
       'text-lr': { type: 'string', value: 'X', help: 'multiplier of the Y-Encoder\'s learning rate (the paper fine-tunes with 0.05)' },
+      loss: { type: 'string', value: 'NAME', help: 'info-nce, siglip, cosine, l1 or l2 (the last three need --freeze-text, or embeddings collapse)' },
+      'micro-batch': { type: 'string', value: 'N', help: 'hold the activations of N pictures at a time: two passes, same gradients' },
+      'freeze-text': { type: 'boolean', help: 'the Y-Encoder keeps its first weights' },
       'shuffle-texts': { type: 'boolean', help: 'control: every picture gets another concept\'s caption' },
       'eval-every': { type: 'string', value: 'N', help: 'steps between evaluations of the left-out artist', default: '500' },
       'save-every': { type: 'string', value: 'N', help: 'steps between saved states', default: '200' },
@@ -141,7 +144,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const n = (name: string, options?: { whole?: boolean; least?: number }): number | undefined => number('train', v, name, options);
       return train({
         preset: text(v, 'preset')!, out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
-        textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
+        textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, loss: text(v, 'loss'), microBatch: n('micro-batch', { least: 1 }), freezeText: v['freeze-text'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
       });
     },
   },

@@ -12,6 +12,8 @@ import { Trainer } from '../train/loop.ts';
 import type { StepReport } from '../train/loop.ts';
 import { PictureBatches, pictureTable } from '../train/pictures.ts';
 import type { PictureTable } from '../train/pictures.ts';
+import { lossWarning } from '../train/losses.ts';
+import type { LossName } from '../train/losses.ts';
 import { PRESETS } from '../train/presets.ts';
 import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
@@ -35,6 +37,11 @@ export interface TrainOptions {
   seed?: number;
   textLr?: number;
   shuffleTexts?: boolean;
+  /** One of train/losses.ts. */
+  loss?: string;
+  /** Samples whose activations are held at once. */
+  microBatch?: number;
+  freezeText?: boolean;
   evalEvery: number;
   saveEvery: number;
   fresh?: boolean;
@@ -59,8 +66,9 @@ export function recipeOf(options: TrainOptions): Recipe {
   if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(PRESETS).join(', ')}`);
   const { leaveOut } = options;
   if (leaveOut !== undefined && !(TRAIN_ARTISTS as readonly string[]).includes(leaveOut)) throw new CliError(`train: --leave-out is ${leaveOut}, expected one of ${TRAIN_ARTISTS.join(', ')}`);
-  const { steps, batch, lr, seed, textLr } = options;
-  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, textLr }).filter(([, v]) => v !== undefined));
+  const { steps, batch, lr, seed, textLr, microBatch, freezeText } = options;
+  const loss = options.loss as LossName | undefined; // checked with the rest
+  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, textLr, loss, microBatch, freezeText: freezeText || undefined }).filter(([, v]) => v !== undefined));
   const recipe = { ...preset, ...changes, artists: preset.artists.filter(a => a !== leaveOut), shuffleTexts: options.shuffleTexts ?? false };
   const fitted = { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
   checkRecipe(fitted);
@@ -101,6 +109,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const crop = model.config.vision.cropSize;
   const table = await trainingTable(model, recipe.artists, names, e4);
   say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
+  const doubt = lossWarning(recipe.loss ?? 'info-nce', recipe.freezeText ?? false);
+  if (doubt) say(`warning: ${doubt}`);
   const batches = new PictureBatches(table, recipe, crop);
   const trainer = new Trainer(model, recipe, batches);
   if (options.fresh) await clearStates(options.out);
@@ -137,6 +147,7 @@ async function run(trainer: Trainer, options: TrainOptions, held: ArtistSet | un
   try {
     while (trainer.step < recipe.steps && !stop) {
       last = await trainer.advance();
+      for (const { message } of last.warnings ?? []) console.error(`warning: ${message}`);
       const done = trainer.step === recipe.steps;
       if (held && (trainer.step % options.evalEvery === 0 || done)) {
         const { pictureToText, textToPicture } = await trainer.withAverage(() => evaluateArtist(trainer.model, held, names));

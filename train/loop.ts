@@ -1,13 +1,16 @@
-// The training loop: query-free caption pretraining with InfoNCE (VL-JEPA stage 1). One step is six visible lines.
+// The training loop: query-free caption pretraining (VL-JEPA stage 1), with InfoNCE unless the recipe names another loss.
 import { DeviceError } from '../engine/check.ts';
-import { scope } from '../engine/memory.ts';
+import { keep, scope } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { backward } from '../kernels/backward.ts';
 import { concat } from '../kernels/concat.ts';
-import { infoNCE } from '../kernels/info_nce.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { AdamW, decays } from './adamw.ts';
 import { WeightAverage } from './average.ts';
+import { cachedGradient } from './cached_gradient.ts';
+import { CollapseAlarm, spreadOf, spreadSums } from './collapse.ts';
+import type { CollapseOptions, CollapseWarning, Spread } from './collapse.ts';
+import { LOSSES, SIGLIP_START } from './losses.ts';
 import type { PictureBatch, PictureBatches } from './pictures.ts';
 import { checkRecipe, fingerprint } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
@@ -30,6 +33,16 @@ export interface StepReport {
   lr: number;
   /** Wall time of this step. */
   timeMs: number;
+  /** Spread of the embeddings, at the steps that the alarm measures. */
+  spread?: { predictions: Spread; texts: Spread };
+  /** What is to be said aloud about this step. */
+  warnings?: readonly CollapseWarning[];
+}
+
+/** Settings that decide no weight. */
+export interface TrainerOptions {
+  /** When embeddings count as collapsed. Default: after the warm-up, see `CollapseOptions`. */
+  collapse?: CollapseOptions;
 }
 
 /** The trained model with everything that its training state holds. */
@@ -40,39 +53,83 @@ export class Trainer {
   readonly average: WeightAverage | undefined;
   private readonly batches: PictureBatches;
   private readonly rate: (step: number) => number;
+  private readonly alarm: CollapseAlarm;
+  /** Offset of SigLIP's logits. */
+  private readonly bias: Tensor;
   private prepared: { step: number; batch: PictureBatch } | undefined;
   /** Steps done and read back. */
   step = 0;
 
-  /** @param model with trainable parameters and a tokenizer @param recipe settings @param batches of the recipe @throws RangeError for a broken recipe, DeviceError when nothing is trainable */
-  constructor(model: VLJEPA, recipe: Recipe, batches: PictureBatches) {
+  /** @param model with trainable parameters and a tokenizer @param recipe settings @param batches of the recipe @param options the alarm's thresholds @throws RangeError for a broken recipe, DeviceError when nothing is trainable */
+  constructor(model: VLJEPA, recipe: Recipe, batches: PictureBatches, { collapse }: TrainerOptions = {}) {
     checkRecipe(recipe);
     if (!model.tokenizer) throw new DeviceError('train: the model has no tokenizer, expected one (captions are text)', 'validation');
     this.model = model;
     this.recipe = recipe;
     this.batches = batches;
     this.rate = cosine({ lr: recipe.lr, warmup: recipe.warmup, steps: recipe.steps, floor: recipe.floor });
-    this.optimizer = new AdamW(model.parameters(), {
+    this.alarm = new CollapseAlarm({ from: recipe.warmup, ...collapse });
+    this.bias = keep(Tensor.from(model.device, [recipe.loss === 'siglip' ? SIGLIP_START.bias : 0]));
+    if (recipe.loss === 'siglip') model.device.upload(model.logScale, Float32Array.of(SIGLIP_START.logScale));
+    if (recipe.freezeText) for (const [name, t] of model.tensors()) if (name.startsWith('text.') || name.startsWith('text_head.')) t.needsGrad = false;
+    this.optimizer = new AdamW(this.parameters(), {
       lr: recipe.lr, betas: recipe.betas, weightDecay: recipe.weightDecay, clipNorm: recipe.clipNorm,
       group: (name, t) => ({ lr: name.startsWith('text.') ? recipe.textLr : 1, weightDecay: decays(name, t) ? recipe.weightDecay : 0 }),
     });
     this.average = recipe.average > 0 ? new WeightAverage(this.optimizer, recipe.average) : undefined;
   }
 
-  /** Enqueues one step. Returns [loss, gradient norm, log scale] as one tensor. */
+  /** What learns: the model's parameters, and the bias of a loss that has one. */
+  private parameters(): Map<string, Tensor> {
+    this.bias.needsGrad = this.recipe.loss === 'siglip';
+    return this.bias.needsGrad ? new Map([...this.model.parameters(), ['loss.bias', this.bias]]) : this.model.parameters();
+  }
+
+  /** Predictions and texts of the samples start … end - 1. */
+  private embed({ pixels, captions }: PictureBatch, start: number, end: number): [Tensor, Tensor] {
+    const { model } = this;
+    const { cropSize } = model.config.vision;
+    const each = 3 * cropSize * cropSize;
+    const input = Tensor.from(model.device, pixels.subarray(start * each, end * each), [end - start, 1, 3, cropSize, cropSize]);
+    return [model.forwardPrediction(input), model.forwardText(model.tokenizer!.encodeBatch(captions.slice(start, end)))]; // [b, dim] each
+  }
+
+  /** Gradients of the whole batch into the parameters, with the activations of all samples or of `microBatch` at a time. */
+  private differentiate(batch: PictureBatch): { loss: Tensor; embeddings: readonly Tensor[] } {
+    const { model: { config, logScale }, recipe: { loss: name = 'info-nce', microBatch = Infinity }, bias } = this;
+    const rows = batch.captions.length;
+    const lossOf = ([p, y]: readonly Tensor[]): Tensor => LOSSES[name].of(p!, y!, { logScale, bias, maxLogScale: config.logitScaleMax });
+    if (microBatch < rows) {
+      const embed = (part: number): [Tensor, Tensor] => this.embed(batch, part * microBatch, Math.min(rows, (part + 1) * microBatch));
+      return cachedGradient({ parts: Math.ceil(rows / microBatch), embed, loss: lossOf, parameters: [...this.parameters().values()] });
+    }
+    const embeddings = this.embed(batch, 0, rows);
+    const loss = lossOf(embeddings);
+    backward(loss);
+    return { loss, embeddings };
+  }
+
+  /** Enqueues one step. Returns loss, gradient norm and log scale in one tensor, and behind them what the alarm wants to know. */
   private enqueue(batch: PictureBatch, lr: number): Tensor {
     const { model, optimizer } = this;
-    const { cropSize } = model.config.vision;
     return scope(() => {
-      const pixels = Tensor.from(model.device, batch.pixels, [batch.captions.length, 1, 3, cropSize, cropSize]);
-      const predictions = model.forwardPrediction(pixels);                                        // [B, dim]
-      const targets = model.forwardText(model.tokenizer!.encodeBatch(batch.captions));            // [B, dim]
-      const { loss } = infoNCE(predictions, targets, model.logScale, { maxLogScale: model.config.logitScaleMax });
-      backward(loss);
+      const { loss, embeddings } = this.differentiate(batch);
+      const spread = this.alarm.wants(this.step) ? embeddings.map(spreadSums) : [];
       optimizer.step(lr);
       this.average?.update(this.step);
-      return concat([loss, optimizer.gradNorm, model.logScale], 0);                               // [3]
+      return concat([loss, optimizer.gradNorm, model.logScale, ...spread], 0);                    // [3] or [3 + 2 (2 dim + 1)]
     });
+  }
+
+  /** Spread and warnings of a step out of what it read back. */
+  private judge(sums: Float32Array): Pick<StepReport, 'spread' | 'warnings'> {
+    if (sums.length === 0) return {};
+    const rows = this.recipe.batch;
+    const half = sums.length / 2;
+    const spread = { predictions: spreadOf(sums.subarray(0, half), rows), texts: spreadOf(sums.subarray(half), rows) };
+    const most = Math.min(rows - 1, (half - 1) / 2);
+    const warnings = (['predictions', 'texts'] as const).flatMap(side => this.alarm.observe(this.step, side, spread[side], most) ?? []);
+    return { spread, ...(warnings.length ? { warnings } : {}) };
   }
 
   private batchAt(step: number): PictureBatch {
@@ -91,12 +148,13 @@ export class Trainer {
     const result = this.enqueue(this.batchAt(this.step), lr);
     const reading = result.read();
     if (this.step + 1 < this.recipe.steps) this.prepared = { step: this.step + 1, batch: this.batches.at(this.step + 1) };
-    const [loss, gradNorm, logScale] = await reading;
+    const values = await reading;
+    const [loss, gradNorm, logScale] = values;
     result.dispose();
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw new TrainingError(`train: the loss of step ${this.step} is ${loss} and the gradient norm ${gradNorm}, expected numbers; the last saved state is unharmed, resume with a lower learning rate`);
     }
-    const report = { step: this.step, loss: loss!, gradNorm: gradNorm!, temperature: Math.exp(-Math.min(logScale!, this.model.config.logitScaleMax)), lr, timeMs: performance.now() - began };
+    const report: StepReport = { step: this.step, loss: loss!, gradNorm: gradNorm!, temperature: Math.exp(-Math.min(logScale!, this.model.config.logitScaleMax)), lr, timeMs: performance.now() - began, ...this.judge(values.subarray(3)) };
     this.step++;
     return report;
   }
@@ -144,6 +202,7 @@ export class Trainer {
   dispose(): void {
     this.average?.dispose();
     this.optimizer.dispose();
+    this.bias.dispose();
   }
 }
 

@@ -1,6 +1,8 @@
 // A training recipe: everything that decides the weights, as data. Its fingerprint is stored with every state.
 import type { AugmentConfig } from '../data/augment.ts';
 import type { Artist } from '../data/e4.ts';
+import { LOSSES } from './losses.ts';
+import type { LossName } from './losses.ts';
 
 export interface Recipe {
   /** Name of the preset. */
@@ -30,6 +32,12 @@ export interface Recipe {
   templates: readonly number[];
   /** Targets are the captions of other concepts' pictures: shuffled once, for the control. */
   shuffleTexts: boolean;
+  /** Default 'info-nce'. */
+  loss?: LossName;
+  /** Samples whose activations are held at once; less than the batch takes the two passes of train/cached_gradient.ts. Default: the batch. */
+  microBatch?: number;
+  /** Whether the Y-Encoder and its head keep their weights. Default false. */
+  freezeText?: boolean;
 }
 
 /** A recipe as one line: equal lines give equal weights on one adapter. @param recipe settings @returns JSON */
@@ -40,13 +48,15 @@ export const fingerprint = (recipe: Recipe): string => JSON.stringify(recipe);
  * @param recipe settings @returns nothing @throws RangeError that names the field, what was expected and what came
  */
 export function checkRecipe(recipe: Recipe): void {
-  const whole = (field: 'steps' | 'batch' | 'seed' | 'warmup', least: number): void => {
-    if (!Number.isInteger(recipe[field]) || recipe[field] < least) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a whole number ≥ ${least}`);
+  const whole = (field: 'steps' | 'batch' | 'seed' | 'warmup' | 'microBatch', least: number): void => {
+    if (!Number.isInteger(recipe[field]) || recipe[field]! < least) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a whole number ≥ ${least}`);
   };
   whole('steps', 1);
   whole('batch', 2); // one sample has no negatives: the contrastive loss is zero
   whole('seed', 0);
   whole('warmup', 0);
+  if (recipe.microBatch !== undefined) whole('microBatch', 1);
+  if (recipe.loss !== undefined && !Object.hasOwn(LOSSES, recipe.loss)) throw new RangeError(`train: loss is ${recipe.loss}, expected one of ${Object.keys(LOSSES).join(', ')}`);
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number > 0`);
   for (const field of ['floor', 'textLr', 'weightDecay', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
   for (const field of ['artists', 'templates'] as const) if (recipe[field].length === 0) throw new RangeError(`train: ${field} is empty, expected at least one`);
