@@ -1,8 +1,9 @@
 // Storage types: every bit pattern read back as the value it stands for, every rounding of `cast`, and products over quantised weights.
 import { scope } from '../../engine/memory.ts';
+import { gradients } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { cast } from '../../kernels/cast.ts';
-import { add } from '../../kernels/elementwise.ts';
+import { add, scale } from '../../kernels/elementwise.ts';
 import { linear } from '../../kernels/linear.ts';
 import { linearRef } from '../../kernels/linear.ref.ts';
 import { quantize } from '../../kernels/quantize.ts';
@@ -125,6 +126,17 @@ test('linear over quantised and packed weights equals float64 on the rounded wei
     }
   }
 }));
+
+test('the gradient of a cast passes straight through, in f32', async () => {
+  const d = await device();
+  const x = Tensor.from(d, random([3, 5], 1), [3, 5]);
+  x.needsGrad = true;
+  const dy = random([3, 5], 2);
+  for (const dtype of ['f32', 'f16', 'bf16'] as const) {
+    const [dx] = gradients(scale(cast(x, dtype), 2), Tensor.from(d, dy, [3, 5]), [x]);
+    assert.equal(await dx!.read(), dy.map(v => 2 * v), dtype);
+  }
+});
 
 test('wrong uses are refused by name, and scales go with their tensor', async () => {
   const d = await device();

@@ -6,8 +6,9 @@ import { PROOFS as losses } from './table/losses.ts';
 import { PROOFS as moves } from './table/moves.ts';
 import { PROOFS as products } from './table/products.ts';
 import { PROOFS as rows } from './table/rows.ts';
+import { PROOFS as storage } from './table/storage.ts';
 import { PROOFS as sums } from './table/sums.ts';
 import { PROOFS as training } from './table/training.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...training];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...training, ...storage];
