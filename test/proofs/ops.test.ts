@@ -1,8 +1,11 @@
 // Every op of the table, fast profile: the same few dozen seeded cases everywhere, and the heavy cases that take less than a second.
+import type { Device } from '../../engine/device.ts';
+import type { Kernel } from '../../engine/dispatch.ts';
+import { KERNELS } from '../../kernels/wgsl.gen.ts';
 import { assert, device, suite } from '../harness.ts';
 import { checkAll, command, describe, fastSpecs, shrink } from './harness.ts';
 import type { Checked } from './harness.ts';
-import { FAST_CASES, FAST_SHARES } from './profile.ts';
+import { fastCases, FAST_SHARES } from './profile.ts';
 import { TABLE } from './table.ts';
 
 const test = suite('proofs');
@@ -18,10 +21,34 @@ async function refuse(failed: readonly Checked[]): Promise<void> {
 
 for (const proof of TABLE) {
   test(proof.name, async () => {
+    const d = await device();
     const heavy = (proof.heavy ?? []).filter(h => h.fast).map(h => ({ op: proof.name, seed: 1, cap: 257, heavy: h.name }));
-    const done = await checkAll(await device(), TABLE, [...fastSpecs(proof, FAST_CASES), ...heavy], FAST_SHARES);
+    const done = await checkAll(d, TABLE, [...fastSpecs(proof, fastCases(d)), ...heavy], FAST_SHARES);
     await refuse(done.filter(c => c.judgement.fault));
   });
 }
+
+/** Kernels that an adapter cannot run: their lanes have to lie in one subgroup. */
+const tooWide = ({ gpu, features }: Device, name: string): boolean => {
+  const lanes = Number(/_lanes(\d+)$/.exec(name)?.[1] ?? 0);
+  return lanes > 0 && (!features.has('subgroups') || (gpu.adapterInfo?.subgroupMinSize ?? 0) < lanes);
+};
+
+test('the cases above ran every shader file, entry point, flag and form that the adapter can run', async () => {
+  const d = await device();
+  const ran = d.recorder.variants();
+  const idle: string[] = [];
+  for (const { name, code, entries } of KERNELS as readonly Kernel[]) {
+    if (tooWide(d, name)) continue;
+    const mine = ran.filter(v => v.kernel.name === name);
+    for (const entry of Object.keys(entries)) if (!mine.some(v => v.entry === entry)) idle.push(`${name}:${entry}`);
+    for (const [, constant, type, remark] of code.matchAll(/^override\s+(\w+)\s*:\s*(\w+)[^;]*;\s*(?:\/\/(.*))?$/gm)) {
+      const wanted = type === 'bool' ? [0, 1] : constant === 'WIDTH' ? [1, 4] : [...(remark ?? '').split(';')[0]!.matchAll(/(?:^|,)\s*(\d+) \w/g)].map(m => Number(m[1]));
+      const seen = new Set(mine.map(v => v.options.constants?.[constant!] ?? 0));
+      for (const value of wanted) if (!seen.has(value)) idle.push(`${name}: ${constant} = ${value}`);
+    }
+  }
+  assert.equal(idle, []);
+});
 
 test.run();
