@@ -64,5 +64,6 @@ fn finish() {
 // factor = min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
 @compute @workgroup_size(1)
 fn clip_factor() {
-  factor[0] = min(1.0, params.max_norm / (measured[0] + 1e-6));
+  let ratio = params.max_norm / (measured[0] + 1e-6);
+  factor[0] = select(ratio, 1.0, ratio > 1.0); // min may drop a NaN
 }

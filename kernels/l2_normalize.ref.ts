@@ -4,7 +4,8 @@ export function l2NormalizeRef(x: Float64Array, cols: number, eps: number): Floa
   for (let start = 0; start < x.length; start += cols) {
     let squares = 0;
     for (let c = 0; c < cols; c++) squares += x[start + c]! ** 2;
-    for (let c = 0; c < cols; c++) y[start + c] = x[start + c]! / Math.max(Math.sqrt(squares), eps);
+    const divisor = Number.isFinite(squares) ? Math.max(Math.sqrt(squares), eps) : NaN; // as the op promises
+    for (let c = 0; c < cols; c++) y[start + c] = x[start + c]! / divisor;
   }
   return y;
 }

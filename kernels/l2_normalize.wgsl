@@ -17,9 +17,13 @@ struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(7) var<storage, read_write> dx: array<Elem>;  // [rows, cols]
 
 fn total(v: Elem) -> f32 {
-  let rest = select(0.0, 1.0, WIDTH == 4u);
-  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+  let all = vec4f(v);
+  if (WIDTH == 1u) { return all.x; }
+  return (all.x + all.y) + (all.z + all.w);
 }
+
+// The larger of two numbers that are not negative, by their bits: those of a NaN are the largest of all, where max may drop it.
+fn longer(a: f32, b: f32) -> f32 { return bitcast<f32>(max(bitcast<u32>(a) & 0x7fffffffu, bitcast<u32>(b))); }
 
 fn largest(v: Elem) -> f32 {
   let all = vec4f(v);
@@ -48,7 +52,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   }
   let length = unit * sqrt(total(squares));
   norm[row] = length;
-  let divisor = max(length, params.eps);
+  let divisor = longer(length, params.eps);
   for (var c = 0u; c < n; c++) { y[start + c] = load_x(start + c) / divisor; }
 }
 
@@ -59,7 +63,7 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec
   if (row >= params.rows) { return; }
   let n = params.cols / WIDTH;
   let start = row * n;
-  let divisor = max(saved[row], params.eps);
+  let divisor = longer(saved[row], params.eps);
   var along = Elem(0.0);
   for (var at = 0u; at < n; at += BLOCK) {
     let end = min(at + BLOCK, n);

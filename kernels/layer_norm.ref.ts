@@ -1,5 +1,8 @@
-/** The formula of `layerNorm` in float64. @param x [rows, D] @param weight [D] @param bias [D] @param eps added to the variance @returns [rows, D] */
-export function layerNormRef(x: Float64Array, weight: Float64Array, bias: Float64Array, eps: number): Float64Array {
+/**
+ * The formula of `layerNorm` in float64.
+ * @param x [rows, D] @param weight [D] @param bias [D] @param eps added to the variance @param round of what f32 holds on the way, for estimates of rounding @returns [rows, D]
+ */
+export function layerNormRef(x: Float64Array, weight: Float64Array, bias: Float64Array, eps: number, round = (v: Float64Array): Float64Array => v): Float64Array {
   const cols = weight.length;
   const y = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += cols) {
@@ -7,7 +10,8 @@ export function layerNormRef(x: Float64Array, weight: Float64Array, bias: Float6
     for (let c = 0; c < cols; c++) mean += x[start + c]! / cols;
     let variance = 0;
     for (let c = 0; c < cols; c++) variance += (x[start + c]! - mean) ** 2 / cols;
-    for (let c = 0; c < cols; c++) y[start + c] = ((x[start + c]! - mean) / Math.sqrt(variance + eps)) * weight[c]! + bias[c]!;
+    const unit = round(x.subarray(start, start + cols).map(v => (v - mean) / Math.sqrt(variance + eps)));
+    for (let c = 0; c < cols; c++) y[start + c] = unit[c]! * weight[c]! + bias[c]!;
   }
   return y;
 }

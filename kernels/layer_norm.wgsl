@@ -17,11 +17,12 @@ struct Params { rows: u32, cols: u32, eps: f32, chunk_rows: u32 }
 @group(0) @binding(9) var<storage, read_write> partials: array<Elem>; // [chunks, cols]
 
 fn total(v: Elem) -> f32 {
-  let rest = select(0.0, 1.0, WIDTH == 4u);
-  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+  let all = vec4f(v);
+  if (WIDTH == 1u) { return all.x; }
+  return (all.x + all.y) + (all.z + all.w);
 }
 
-// The mean is taken out before squaring, so a row of 1000 ± 1e-2 keeps its variance.
+// The mean is taken out before squaring, so a row of 1000 ± 1e-2 keeps its variance; what the mean of the differences still is was its rounding error.
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = (wid.x + wid.y * nwg.x) * WG + lane;
@@ -36,22 +37,27 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     for (var c = at; c < end; c++) { part += load_x(start + c); }
     sum += part;
   }
-  let mean = total(sum) / f32(params.cols);
+  let rounded = total(sum) / f32(params.cols);
 
+  var off = Elem(0.0);
   var squares = Elem(0.0);
   for (var at = 0u; at < n; at += BLOCK) {
     let end = min(at + BLOCK, n);
+    var part_off = Elem(0.0);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let d = load_x(start + c) - mean;
+      let d = load_x(start + c) - rounded;
+      part_off += d;
       part += d * d;
     }
+    off += part_off;
     squares += part;
   }
-  let rstd = 1.0 / sqrt(total(squares) / f32(params.cols) + params.eps);
+  let shift = total(off) / f32(params.cols);
+  let rstd = 1.0 / sqrt(total(squares) / f32(params.cols) - shift * shift + params.eps);
 
-  stats[row] = vec2f(mean, rstd);
-  for (var c = 0u; c < n; c++) { y[start + c] = (load_x(start + c) - mean) * rstd * load_weight(c) + load_bias(c); }
+  stats[row] = vec2f(rounded + shift, rstd);
+  for (var c = 0u; c < n; c++) { y[start + c] = ((load_x(start + c) - rounded) - shift) * rstd * load_weight(c) + load_bias(c); }
 }
 
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), g = dy * weight, xhat = (x - mean) * rstd.

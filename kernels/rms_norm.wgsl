@@ -16,8 +16,9 @@ struct Params { rows: u32, cols: u32, eps: f32, unit_offset: f32, chunk_rows: u3
 @group(0) @binding(8) var<storage, read_write> partials: array<Elem>; // [chunks, cols]
 
 fn total(v: Elem) -> f32 {
-  let rest = select(0.0, 1.0, WIDTH == 4u);
-  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+  let all = vec4f(v);
+  if (WIDTH == 1u) { return all.x; }
+  return (all.x + all.y) + (all.z + all.w);
 }
 
 @compute @workgroup_size(WG)

@@ -14,8 +14,9 @@ struct Params { rows: u32, cols: u32 }
 @group(0) @binding(5) var<storage, read_write> dx: array<Elem>; // [rows, cols]
 
 fn total(v: Elem) -> f32 {
-  let rest = select(0.0, 1.0, WIDTH == 4u);
-  return dot(vec4f(v), vec4f(1.0, rest, rest, rest));
+  let all = vec4f(v);
+  if (WIDTH == 1u) { return all.x; }
+  return (all.x + all.y) + (all.z + all.w);
 }
 
 fn largest(v: Elem) -> f32 {

@@ -54,7 +54,7 @@ const matmul = proof<Product>({
   run: ([a, b], { tile: name, transposeA, transposeB }) => onTile(name, () => ops.matmul(a!, b!, { transposeA: transposeA!, transposeB: transposeB! })),
   reference: ([a, b], { options }) => matmulRef(a!, b!, options),
   backward: ([a, b], dy, { options }) => matmulGradRef(a!, b!, dy, options),
-  limit: 1e-11, exact: 'integers', nonfinite: 'propagates',
+  limit: 1e-11, exact: 'integers', nonfinite: 'not finite',
   rows: ({ options: o }) => {
     if (o.lead.length) return { inputs: [0, o.shared ? undefined : 0], outputs: [0] };
     return { inputs: [o.transposeA ? 1 : 0, undefined], outputs: [0] };
@@ -86,7 +86,7 @@ function linear(name: string, activations: readonly Affine['activation'][], exac
     run: ([x, w, b], { tile: forced, activation }) => onTile(forced, () => ops.linear(x!, w!, b, { activation })),
     reference: ([x, w, b], { options }) => linearRef(x!, w!, b, options),
     backward: ([x, w, b], dy, { options }) => linearGradRef(x!, w!, b, dy, options).slice(0, b ? 3 : 2),
-    limit: 1e-11, ...(exact && { exact: 'integers' as const, heavy: HEAVY }), nonfinite: exact ? 'propagates' : 'not finite',
+    limit: 1e-11, ...(exact && { exact: 'integers' as const, heavy: HEAVY }), nonfinite: 'not finite',
     rows: c => ({ inputs: c.inputs.map((_, i) => (i ? undefined : 0)), outputs: [0] }),
   });
 }
@@ -115,7 +115,7 @@ const patchEmbed = proof<Patches>({
   run: ([pixels, w, b], { tubelet, patch }) => ops.patchEmbed(pixels!, w!, b, { tubelet, patch }),
   reference: ([pixels, w, b], { options }) => patchEmbedRef(pixels!, w!, b ?? new Float64Array(options.dim), options),
   backward: ([pixels, w, b], dy, { options }) => patchEmbedGradRef(pixels!, w!, dy, options).slice(0, b ? 3 : 2),
-  limit: 1e-11, exact: 'integers', nonfinite: 'propagates',
+  limit: 1e-11, exact: 'integers', nonfinite: 'not finite',
   rows: c => ({ inputs: c.inputs.map((_, i) => (i ? undefined : 0)), outputs: [0] }),
 });
 

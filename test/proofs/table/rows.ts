@@ -27,9 +27,9 @@ const norms: readonly Proof[] = [
       return { inputs: [float([...lead, cols], { most: SQUARABLE, scale: r.pick([1, 30]) }), float([cols], { most: 1e3 }), float([cols], { most: 1e3 })], options: { eps: epsilon(r) } };
     },
     run: ([x, w, b], { eps }) => ops.layerNorm(x!, w!, b!, { eps }),
-    reference: ([x, w, b], { options }) => layerNormRef(x!, w!, b!, Math.fround(options.eps)),
+    reference: ([x, w, b], { options }, round) => layerNormRef(x!, w!, b!, Math.fround(options.eps), round),
     backward: ([x, w], dy, { options }, round) => layerNormGradRef(x!, w!, Math.fround(options.eps), dy, round),
-    rows: firstAxis, nonfinite: 'propagates',
+    rows: firstAxis, nonfinite: 'not finite',
     heavy: [
       { name: '65,537 rows', gradients: true, fast: true, case: { inputs: [float([65_537, 4]), float([4]), float([4])], options: { eps: 1e-6 } } },
       { name: '2,100,000 rows', case: { inputs: [float([2_100_000, 3]), float([3]), float([3])], options: { eps: 1e-6 } } },
