@@ -27,7 +27,7 @@ test('names are unique, gradients are there or excused, heavy cases have names o
     assert.ok(p.ops.length > 0, `${p.name} proves nothing`);
     assert.ok(p.backward !== undefined || (p.noGradient?.length ?? 0) > 10, `${p.name} has neither a gradient nor a reason`);
     for (const [kind, reason] of Object.entries(p.without ?? {})) assert.ok(reason.length > 10, `${p.name} leaves out ${kind} without a reason`);
-    if (typeof p.nonfinite === 'object') assert.ok(p.nonfinite.open.length > 10, `${p.name} leaves NaN open without a reason`);
+    if (typeof p.nonfinite === 'object') assert.ok(Object.values(p.nonfinite).join().length > 10, `${p.name} leaves NaN open without a reason`);
     const heavies = (p.heavy ?? []).map(h => h.name);
     assert.equal(heavies.filter((n, i) => heavies.indexOf(n) !== i), []);
   }
