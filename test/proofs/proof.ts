@@ -58,9 +58,10 @@ export type ValueClass = (typeof CLASSES)[number];
  * What happens to NaN and ±Inf among the float inputs, where the float64 reference of the same inputs is the truth:
  * 'propagates': NaN where it says NaN, the same infinity where it says so, close elsewhere;
  * 'not finite': NaN or any infinity where it is not finite, close elsewhere (Inf - Inf inside);
- * 'stays in rows': where the reference is finite the result is close; what stands elsewhere is open, for the reason given.
+ * 'spreads': as 'not finite', and NaN may show in other places too, for the reason given;
+ * 'open': where the reference is finite the result is close; what stands elsewhere is open, for the reason given.
  */
-export type Nonfinite = 'propagates' | 'not finite' | { readonly open: string };
+export type Nonfinite = 'propagates' | 'not finite' | { readonly spreads: string } | { readonly open: string };
 
 /** A size that a drawn case is too small for. */
 export interface Heavy<O = unknown> {

@@ -6,7 +6,7 @@ import { attentionRuns } from '../../../kernels/attention.ts';
 import type { AttentionVariant } from '../../../kernels/attention.ts';
 import { proof } from '../proof.ts';
 import type { Case, Draw, Input, Proof } from '../proof.ts';
-import { float, large, mask } from './inputs.ts';
+import { float, half, large, mask } from './inputs.ts';
 
 interface Options extends Omit<AttentionCase, 'mask'> { readonly masked: boolean; readonly variant: AttentionVariant | undefined }
 
@@ -23,6 +23,9 @@ function sizes(r: Draw): { batch: number; tq: number; tk: number; heads: number;
   return { batch: r.pick([1, 1, 2, 3, r.size(0, 3)]), tq, tk, heads, kvHeads, headDim };
 }
 
+/** As in other libraries: weight 0 times NaN is NaN. */
+const HIDDEN = { spreads: 'a hidden key has weight 0 in the block of keys that a row walks, and 0 times what is not finite is NaN' } as const;
+
 const attention = proof<Options>({
   name: 'attention', ops: ['attention'],
   draw: r => {
@@ -30,7 +33,7 @@ const attention = proof<Options>({
     if (s.tq * s.tk * s.headDim * s.heads > 200_000) s.batch = Math.min(s.batch, 1);
     const masked = r.chance(0.4);
     const qk = { scale: 0.3, most: 3 } as const; // an error in a logit is one in every weight: large logits are a test of their own
-    const inputs: Input[] = [float([s.batch, s.tq, s.heads, s.headDim], qk), float([s.batch, s.tk, s.kvHeads, s.headDim], qk), float([s.batch, s.tk, s.kvHeads, s.headDim], { most: 1e30 })];
+    const inputs: Input[] = [half([s.batch, s.tq, s.heads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], { most: 1e30 })];
     if (masked) inputs.push(mask(r, [s.batch, s.tk]));
     return {
       inputs,
@@ -49,7 +52,7 @@ const attention = proof<Options>({
     const grads = attentionGradRef(withMask(options, m), q!, k!, v!, dy, round);
     return options.masked ? [...grads, undefined] : grads;
   },
-  limit: 1e-11, nonfinite: 'propagates',
+  limit: 1e-11, nonfinite: HIDDEN,
   rows: (c: Case<Options>) => ({ inputs: c.inputs.map(() => 0), outputs: [0] }),
   heavy: [
     { name: '1,030 tokens', gradients: true, case: { inputs: [float([1, 1030, 2, 8]), float([1, 1030, 1, 8]), float([1, 1030, 1, 8])], options: { batch: 1, tq: 1030, tk: 1030, heads: 2, kvHeads: 1, headDim: 8, masked: false, variant: undefined } } },
@@ -68,14 +71,14 @@ const picked = proof<Options>({
     const q = choice.flatMap(j => Array.from({ length: headDim }, (_, d) => (d === j ? 1 : 0)));
     const k = Array.from({ length: tk }, (_, j) => Array.from({ length: headDim }, (__, d) => (d === j ? 1 : 0))).flat();
     return {
-      inputs: [{ shape: [1, tq, heads, headDim], kind: 'given', data: q, grad: false }, { shape: [1, tk, 1, headDim], kind: 'given', data: k, grad: false }, float([1, tk, 1, headDim], { most: 1e30 })],
+      inputs: [{ shape: [1, tq, heads, headDim], kind: 'given', data: q, grad: false }, { shape: [1, tk, 1, headDim], kind: 'given', data: k, grad: false }, half([1, tk, 1, headDim], { most: 1e30 })],
       options: { batch: 1, tq, tk, heads, kvHeads: 1, headDim, masked: false, scale: 1000, variant: r.pick([undefined, 'plain', 'scalar', 'lanes4', 'lanes8'] as const) },
     };
   },
   run: attention.run as Proof<Options>['run'],
   reference: ([q, k, v], { options }) => attentionRef(options, q!, k!, v!),
   backward: ([q, k, v], dy, { options }) => [undefined, undefined, attentionGradRef(options, q!, k!, v!, dy)[2]],
-  exact: 'integers', nonfinite: 'propagates',
+  exact: 'integers', nonfinite: HIDDEN,
 });
 
 /** Entries of this group. */

@@ -6,7 +6,7 @@ import * as gates from '../../../kernels/gated.ref.ts';
 import * as ops from '../../../kernels/index.ts';
 import { proof } from '../proof.ts';
 import type { Case, Draw, Proof } from '../proof.ts';
-import { count, float } from './inputs.ts';
+import { HALVES, float, half } from './inputs.ts';
 
 const FIRST_AXIS = (c: Case): ReturnType<NonNullable<Proof['rows']>> => (c.inputs[0]!.shape.length ? { inputs: c.inputs.map(() => 0), outputs: [0] } : undefined);
 /** Results below the smallest normal number may be flushed to zero. */
@@ -18,7 +18,7 @@ const one = (r: Draw): number[] => r.shape(r.int(1, 3));
 function unary(name: string, op: (x: Tensor) => Tensor, formula: (x: number) => number, grad: (x: Float64Array, dy: Float64Array) => Float64Array, of: string): Proof {
   return proof<null>({
     name, ops: [of],
-    draw: r => ({ inputs: [float(one(r), { scale: r.pick([0.5, 2, 6]) })], options: null }),
+    draw: r => ({ inputs: [half(one(r), { scale: r.pick([0.5, 2, 6]) })], options: null }),
     run: ([x]) => op(x!),
     reference: ([x]) => x!.map(formula),
     backward: ([x], dy) => [grad(x!, dy)],
@@ -57,7 +57,7 @@ function pair(name: keyof typeof OPERATIONS, grad: typeof arithmetic.addGradRef,
     name, ops: [name],
     draw: r => {
       const options = sides(r);
-      return { inputs: [float(options.a, { most }), divides ? { shape: options.b, kind: 'positive', most } : float(options.b, { most })], options };
+      return { inputs: [half(options.a, { most }), divides ? { shape: options.b, kind: 'positive', most, storage: HALVES } : half(options.b, { most })], options };
     },
     run: ([a, b]) => ops[name](a!, b!),
     reference: ([a, b], { options }) => arithmetic.broadcast(OPERATIONS[name], a!, options.a, b!, options.b),
@@ -77,7 +77,7 @@ interface Affine { readonly value: number }
 const affine: readonly Proof[] = [
   proof<Affine>({
     name: 'scale', ops: ['scale'],
-    draw: r => ({ inputs: [float(one(r), { most: 1e37 })], options: { value: r.pick([3, -0.37, 0, 1, 1e-3]) } }),
+    draw: r => ({ inputs: [half(one(r), { most: 1e37 })], options: { value: r.pick([3, -0.37, 0, 1, 1e-3]) } }),
     run: ([x], { value }) => ops.scale(x!, value),
     reference: ([x], { options }) => arithmetic.affineRef(x!, options.value, 0),
     backward: (_, dy, { options }) => [arithmetic.affineGradRef(dy, options.value)],
@@ -85,7 +85,7 @@ const affine: readonly Proof[] = [
   }),
   proof<Affine>({
     name: 'addScalar', ops: ['addScalar'],
-    draw: r => ({ inputs: [float(one(r))], options: { value: r.pick([3, -0.37, 0, -1000, 1e-3]) } }),
+    draw: r => ({ inputs: [half(one(r))], options: { value: r.pick([3, -0.37, 0, -1000, 1e-3]) } }),
     run: ([x], { value }) => ops.addScalar(x!, value),
     reference: ([x], { options }) => arithmetic.affineRef(x!, 1, options.value),
     backward: (_, dy) => [arithmetic.affineGradRef(dy, 1)],
@@ -94,7 +94,7 @@ const affine: readonly Proof[] = [
   proof<null>({
     name: 'exp', ops: ['exp'],
     // Where the result is near the largest f32, its gradient dy e^x has no number.
-    draw: r => { const beyond = r.chance(0.3); return { inputs: [float(one(r), { scale: 3, most: beyond ? 1e38 : 80, grad: !beyond })], options: null }; },
+    draw: r => { const beyond = r.chance(0.3); return { inputs: [half(one(r), { scale: 3, most: beyond ? 1e38 : 80, grad: !beyond })], options: null }; },
     run: ([x]) => ops.exp(x!),
     reference: ([x]) => arithmetic.expRef(x!),
     backward: ([x], dy) => [arithmetic.expGradRef(x!, dy)],
@@ -105,7 +105,7 @@ const affine: readonly Proof[] = [
 function gate(name: 'swiglu' | 'geglu', formula: typeof gates.swiglu, grad: typeof gates.swigluGradRef): Proof {
   return proof<null>({
     name, ops: [name],
-    draw: r => { const shape = one(r); return { inputs: [float(shape, { scale: r.pick([1, 4]), most: 1e18 }), float(shape, { most: 1e18 })], options: null }; },
+    draw: r => { const shape = one(r); return { inputs: [half(shape, { scale: r.pick([1, 4]), most: 1e18 }), half(shape, { most: 1e18 })], options: null }; },
     run: ([g, up]) => ops[name](g!, up!),
     reference: ([g, up]) => formula(g!, up!),
     backward: ([g, up], dy) => grad(g!, up!, dy),

@@ -4,7 +4,7 @@ import * as ops from '../../../kernels/index.ts';
 import { infoNCERef } from '../../../kernels/info_nce.ref.ts';
 import { proof } from '../proof.ts';
 import type { Input, Proof } from '../proof.ts';
-import { float, ids, lastAxis, large } from './inputs.ts';
+import { HALVES, float, half, ids, lastAxis, large } from './inputs.ts';
 
 const crossEntropy = proof<{ readonly cols: number; readonly ignore: number }>({
   name: 'crossEntropy', ops: ['crossEntropy'],
@@ -13,7 +13,7 @@ const crossEntropy = proof<{ readonly cols: number; readonly ignore: number }>({
     const ignore = r.pick([0xffffffff, 0xffffffff, 0, 100]);
     const share = r.pick([0, 0, 0.3, 1]); // of rows that do not count
     const targets: Input = { shape: [rows], kind: 'given', dtype: 'u32', data: Array.from({ length: rows }, () => (r.chance(share) ? ignore : r.int(0, cols - 1))) };
-    return { inputs: [float([rows, cols], { most: 1e30, scale: r.pick([1, 5]) }), targets], options: { cols, ignore } };
+    return { inputs: [half([rows, cols], { most: 1e30, scale: r.pick([1, 5]) }), targets], options: { cols, ignore } };
   },
   run: ([x, t], { ignore }) => (ignore === 0xffffffff ? ops.crossEntropy(x!, t!) : ops.crossEntropy(x!, t!, { ignoreIndex: ignore })),
   reference: ([x, t], { options }) => crossEntropyRef(x!, t!, options.cols, options.ignore),
@@ -32,7 +32,7 @@ const infoNCE = proof<Contrast>({
     const grouped = r.chance(0.4);
     const scale: Input = { shape: [1], kind: 'given', data: [r.pick(r.cap < 8 ? [0, 1, 2] : [0, 1, 2, Math.log(14), 4.5, 6])], grad: true };
     return {
-      inputs: [{ shape: [n, dim], kind: 'unit' }, { shape: [n, dim], kind: 'unit' }, scale, ...(grouped ? [ids([n], r.pick([1, 3, n, 4 * n]))] : [])],
+      inputs: [{ shape: [n, dim], kind: 'unit', storage: HALVES }, { shape: [n, dim], kind: 'unit', storage: HALVES }, scale, ...(grouped ? [ids([n], r.pick([1, 3, n, 4 * n]))] : [])],
       options: { dim, grouped, ...(r.chance(0.3) && { maxLogScale: 1.5 }), ...(r.chance(0.6) && { workspaceBytes: 64 * 64 * 4 }) },
     };
   },

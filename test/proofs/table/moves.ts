@@ -9,10 +9,10 @@ import { sliceGradRef, sliceRows } from '../../../kernels/slice.ref.ts';
 import { transpose5, transposeGradRef } from '../../../kernels/transpose.ref.ts';
 import { proof } from '../proof.ts';
 import type { Draw, Input, Proof } from '../proof.ts';
-import { float, ids, large } from './inputs.ts';
+import { WEIGHTS, float, half, ids, large } from './inputs.ts';
 
 /** Floats, or words that are no floats. */
-const elements = (r: Draw, shape: readonly number[], words: boolean): Input => (words ? { shape, kind: 'ids', below: 2 ** 24 } : float(shape));
+const elements = (r: Draw, shape: readonly number[], words: boolean): Input => (words ? { shape, kind: 'ids', below: 2 ** 24 } : half(shape));
 
 /** An axis as callers write it: from the front or from the end. */
 const written = (r: Draw, axis: number, rank: number): number => (r.chance(0.3) ? axis - rank : axis);
@@ -43,7 +43,7 @@ const concat = proof<Axis & { readonly lengths: readonly number[] }>({
     const shape = r.shape(rank, 1024);
     const words = r.chance(0.2);
     const lengths = Array.from({ length: r.int(1, 4) }, () => (r.chance(0.5) ? shape[at]! : r.size(0, 65)));
-    return { inputs: lengths.map(n => elements(r, shape.map((s, k) => (k === at ? n : s)), words)), options: { axis: written(r, at, rank), shape, lengths } };
+    return { inputs: lengths.map(n => ({ ...elements(r, shape.map((s, k) => (k === at ? n : s)), words), storage: [] })), options: { axis: written(r, at, rank), shape, lengths } };
   },
   run: (t, { axis }) => ops.concat(t, axis),
   reference: (x, { options: o }) => concatRows(x, outerOf(o), o.lengths.map(n => n * innerOf(o))),
@@ -101,7 +101,7 @@ const embedding = proof<Lookup>({
   draw: r => {
     const [rows, width] = [Math.max(1, r.pick([r.int(1, 3), r.size(1)])), r.size(0, 65)];
     const n = large(r, 0.2) ? r.int(100, 300) : r.size(0, 40); // chains of one id longer than a block of 32
-    const table = float([rows, width]);
+    const table = float([rows, width], { storage: WEIGHTS });
     if (r.chance(0.25)) return { inputs: [table], options: { rows, width, host: Array.from({ length: n }, () => r.int(0, rows - 1)) } };
     const shape = r.pick([[n], [1, n], [n, 2]]);
     return { inputs: [table, ids(shape, rows + r.pick([0, 0, 2]))], options: { rows, width } }; // ids beyond the table take its last row

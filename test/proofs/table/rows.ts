@@ -9,7 +9,7 @@ import { ropeGradRef, ropeRef, ropeTable1dRef, ropeTable3dRef } from '../../../k
 import { softmaxGradRef, softmaxRef } from '../../../kernels/softmax.ref.ts';
 import { proof } from '../proof.ts';
 import type { Case, Draw, Proof } from '../proof.ts';
-import { float, lastAxis, mask, rowShape } from './inputs.ts';
+import { float, half, lastAxis, mask, rowShape } from './inputs.ts';
 
 /** Squares of larger numbers overflow inside a norm. */
 const SQUARABLE = 1e15;
@@ -24,7 +24,7 @@ const norms: readonly Proof[] = [
     name: 'layerNorm', ops: ['layerNorm'],
     draw: r => {
       const { lead, cols } = rowShape(r, 1100);
-      return { inputs: [float([...lead, cols], { most: SQUARABLE, scale: r.pick([1, 30]) }), float([cols], { most: 1e3 }), float([cols], { most: 1e3 })], options: { eps: epsilon(r) } };
+      return { inputs: [half([...lead, cols], { most: SQUARABLE, scale: r.pick([1, 30]) }), half([cols], { most: 1e3 }), half([cols], { most: 1e3 })], options: { eps: epsilon(r) } };
     },
     run: ([x, w, b], { eps }) => ops.layerNorm(x!, w!, b!, { eps }),
     reference: ([x, w, b], { options }, round) => layerNormRef(x!, w!, b!, Math.fround(options.eps), round),
@@ -39,7 +39,7 @@ const norms: readonly Proof[] = [
     name: 'rmsNorm', ops: ['rmsNorm'],
     draw: r => {
       const { lead, cols } = rowShape(r, 1100);
-      return { inputs: [float([...lead, cols], { most: SQUARABLE, scale: r.pick([1, 30]) }), float([cols], { most: 1e3 })], options: { eps: epsilon(r), unitOffset: r.pick([0, 1, -0.5]) } };
+      return { inputs: [half([...lead, cols], { most: SQUARABLE, scale: r.pick([1, 30]) }), half([cols], { most: 1e3 })], options: { eps: epsilon(r), unitOffset: r.pick([0, 1, -0.5]) } };
     },
     run: ([x, w], options) => ops.rmsNorm(x!, w!, options),
     reference: ([x, w], { options }) => rmsNormRef(x!, w!, Math.fround(options.eps), options.unitOffset),
@@ -54,7 +54,7 @@ const norms: readonly Proof[] = [
     name: 'l2Normalize', ops: ['l2Normalize'],
     draw: r => {
       const { lead, cols } = rowShape(r, 1100);
-      return { inputs: [float([...lead, cols], { most: 1e36 })], options: { eps: r.pick([1e-12, 1e-6, 0.5, 8]) } };
+      return { inputs: [half([...lead, cols], { most: 1e36 })], options: { eps: r.pick([1e-12, 1e-6, 0.5, 8]) } };
     },
     run: ([x], { eps }) => ops.l2Normalize(x!, { eps }),
     reference: ([x], c) => l2NormalizeRef(x!, lastAxis(c.inputs[0]!), Math.fround(c.options.eps)),
@@ -66,7 +66,7 @@ const norms: readonly Proof[] = [
     name: 'softmax', ops: ['softmax'],
     draw: r => {
       const { lead, cols } = rowShape(r, 1100);
-      return { inputs: [float([...lead, cols], { scale: r.pick([1, 4]) })], options: null };
+      return { inputs: [half([...lead, cols], { scale: r.pick([1, 4]) })], options: null };
     },
     run: ([x]) => ops.softmax(x!),
     reference: ([x], c) => softmaxRef(x!, lastAxis(c.inputs[0]!)),
@@ -87,7 +87,7 @@ const meanPool = proof<Pool>({
     const shape = r.shape(3, 8192) as [number, number, number];
     if (shape[2] === 0) shape[2] = 1;
     const masked = r.chance(0.6);
-    return { inputs: [float(shape, { most: 1e36 }), ...(masked ? [mask(r, [shape[0], shape[1]])] : [])], options: { shape, masked } };
+    return { inputs: [half(shape, { most: 1e36 }), ...(masked ? [mask(r, [shape[0], shape[1]])] : [])], options: { shape, masked } };
   },
   run: ([x, m]) => ops.meanPool(x!, m),
   reference: ([x, m], { options }) => meanPoolRef(x!, options.shape, m),
@@ -105,7 +105,7 @@ const rope = proof<Rope>({
     const [batch, tokens, heads] = r.shape(3, Math.max(1, Math.floor(8192 / headDim))) as [number, number, number];
     const table = [tokens + r.pick([0, 0, 1, 5]), headDim];
     return {
-      inputs: [float([batch, tokens, heads, headDim], { most: 1e37 }), float(table, { most: 1, grad: false }), float(table, { most: 1, grad: false })],
+      inputs: [half([batch, tokens, heads, headDim], { most: 1e37 }), float(table, { most: 1, grad: false }), float(table, { most: 1, grad: false })],
       options: { pairs: r.pick(['half', 'adjacent'] as const), tokens, heads, headDim },
     };
   },

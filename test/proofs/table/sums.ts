@@ -6,14 +6,14 @@ import { sumTo } from '../../../kernels/sum.ts';
 import { sumGradRef, sumMiddle, sumMiddleGradRef, sumRef, sumToRef } from '../../../kernels/sum.ref.ts';
 import { proof } from '../proof.ts';
 import type { Draw, Proof } from '../proof.ts';
-import { float, large } from './inputs.ts';
+import { float, half, large } from './inputs.ts';
 
 /** A length that takes one, two or three rounds of partial sums. */
 const long = (r: Draw): number => (large(r, 0.04) ? r.int(32_769, 70_000) : large(r, 0.3) ? r.pick([256, 257, 258, 1023, 4097]) : r.size());
 
 const sum = proof<null>({
   name: 'sum', ops: ['sum'],
-  draw: r => ({ inputs: [float(r.chance(0.5) ? [long(r)] : r.shape(r.int(0, 4)), { most: 1e30 })], options: null }),
+  draw: r => ({ inputs: [half(r.chance(0.5) ? [long(r)] : r.shape(r.int(0, 4)), { most: 1e30 })], options: null }),
   run: ([x]) => ops.sum(x!),
   reference: ([x]) => sumRef(x!),
   backward: ([x], dy) => [sumGradRef(dy, x!.length)],
@@ -23,7 +23,7 @@ const sum = proof<null>({
 
 const mean = proof<null>({
   name: 'mean', ops: ['mean'],
-  draw: r => ({ inputs: [float(r.chance(0.5) ? [Math.max(1, long(r))] : r.shape(r.int(0, 4), 4096, 1), { most: 1e30 })], options: null }),
+  draw: r => ({ inputs: [half(r.chance(0.5) ? [Math.max(1, long(r))] : r.shape(r.int(0, 4), 4096, 1), { most: 1e30 })], options: null }),
   run: ([x]) => ops.mean(x!),
   reference: ([x]) => sumRef(x!, 1 / x!.length),
   backward: ([x], dy) => [sumGradRef(dy, x!.length, 1 / x!.length)],
@@ -40,7 +40,7 @@ const sumAxis = proof<Over>({
   name: 'sumAxis', ops: ['sumAxis'],
   draw: r => {
     const shape = r.chance(0.4) ? [r.size(1, 4), long(r), r.pick([1, 2, 3])] : r.shape(r.int(1, 4));
-    return { inputs: [float(shape, { most: 1e30 })], options: { axis: r.int(-shape.length, shape.length - 1), shape } };
+    return { inputs: [half(shape, { most: 1e30 })], options: { axis: r.int(-shape.length, shape.length - 1), shape } };
   },
   run: ([x], { axis }) => ops.sumAxis(x!, axis),
   reference: ([x], { options }) => sumMiddle(x!, ...threeOf(options)),
@@ -56,11 +56,11 @@ const sumAxis = proof<Over>({
 interface To { readonly shape: readonly number[]; readonly to: readonly number[] }
 
 const sumToProof = proof<To>({
-  name: 'sumTo', ops: [],
+  name: 'sumTo', ops: ['add'],
   draw: r => {
     const shape = r.shape(r.int(1, 5), 4096);
     const lead = r.int(0, shape.length);
-    return { inputs: [float(shape, { most: 1e30 })], options: { shape, to: shape.slice(lead).map(n => (r.chance(0.5) ? 1 : n)) } };
+    return { inputs: [half(shape, { most: 1e30 })], options: { shape, to: shape.slice(lead).map(n => (r.chance(0.5) ? 1 : n)) } };
   },
   run: ([x], { to }) => sumTo(x!, to),
   reference: ([x], { options }) => sumToRef(x!, options.shape, options.to),
@@ -71,7 +71,7 @@ const columnSum = proof<{ cols: number }>({
   name: 'columnSum', ops: ['columnSum'],
   draw: r => {
     const cols = r.size(0, 65);
-    return { inputs: [float([large(r, 0.05) ? r.pick([4095, 4096, 4097, 5000]) : r.size(), cols], { most: 1e30 })], options: { cols } };
+    return { inputs: [half([large(r, 0.05) ? r.pick([4095, 4096, 4097, 5000]) : r.size(), cols], { most: 1e30 })], options: { cols } };
   },
   run: ([x]) => ops.columnSum(x!),
   reference: ([x], { options }) => columnSumRef(x!, options.cols),
