@@ -15,19 +15,9 @@ const FILES = {
 const folder = dirname(fileURLToPath(import.meta.url));
 const each = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 
-// The activations are those of activation.wgsl, word for word, so that linear(x) with an activation equals activation(linear(x)).
-function activations() {
-  const text = readFileSync(join(folder, 'activation.wgsl'), 'utf8');
-  return ['exp4', 'sigmoid4', 'scaled_tail4', 'gelu4', 'gelu_tanh4', 'silu4'].map(name => {
-    const found = text.match(new RegExp(`^fn ${name}\\([^]*?\\n\\}\\n`, 'm'));
-    if (!found) throw new Error(`activation.wgsl has no function ${name}`);
-    return found[0];
-  }).join('\n');
-}
-
 const packed = (n, words, by) => each(Math.ceil(words.length / n), i => by + words.slice(i * n, (i + 1) * n).join(' '));
 
-const epilogue = () => `${activations()}
+const epilogue = () => `
 fn activate(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return gelu4(x); }
   if (ACTIVATION == 2u) { return gelu_tanh4(x); }
@@ -48,15 +38,22 @@ const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), bat
 ${shared(t)}
 // Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
 // for loading and never stored. \`forward\` wants rows of a, b and y in multiples of 4 and k too; \`forward_ragged\` takes any shape.
+// uses: gelu4, gelu_tanh4, silu4
 ${t.lanes > 1 ? 'enable subgroups;\n' : ''}override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation, for the backward
+override ADD: bool = false; // adds to what y holds
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 
+// Matrix i of the batch begins at first + i / heads * stride + i % heads / group * head, its rows are \`row\` elements apart: heads of one tensor are matrices.
 struct Params {
   m: u32, n: u32, k: u32,
-  a_stride: u32, b_stride: u32, // elements from one matrix of the batch to the next; 0: shared by all
+  a_row: u32, b_row: u32, y_row: u32,
+  a_stride: u32, b_stride: u32, y_stride: u32, // 0: shared by all
+  a_head: u32, b_head: u32, y_head: u32,
+  a_first: u32, b_first: u32, y_first: u32,
+  heads: u32, b_group: u32,
   batch: u32,
   tiles_m: u32, tiles_n: u32,
   splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
@@ -80,11 +77,11 @@ const loads = `
 // op(a)[row + i, k .. k + 3] for i = 0 .. 3
 fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
-    let stride = params.m / 4u;
-    let at = (base + k * params.m + min(row, params.m - 4u)) / 4u;
+    let stride = params.a_row / 4u;
+    let at = (base + k * params.a_row + min(row, params.m - 4u)) / 4u;
     return transpose(mat4x4f(load_a4(at), load_a4(at + stride), load_a4(at + 2u * stride), load_a4(at + 3u * stride)));
   }
-  let width = params.k / 4u;
+  let width = params.a_row / 4u;
   let at = (base + k) / 4u;
   let last = params.m - 1u;
   return mat4x4f(load_a4(at + min(row, last) * width), load_a4(at + min(row + 1u, last) * width), load_a4(at + min(row + 2u, last) * width), load_a4(at + min(row + 3u, last) * width));
@@ -93,13 +90,13 @@ fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
 // op(b)[k + i, col .. col + 3] for i = 0 .. 3
 fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
   if (TRANSPOSE_B) {
-    let width = params.k / 4u;
+    let width = params.b_row / 4u;
     let at = (base + k) / 4u;
     let first = min(col, params.n - 4u);
     return transpose(mat4x4f(load_b4(at + first * width), load_b4(at + (first + 1u) * width), load_b4(at + (first + 2u) * width), load_b4(at + (first + 3u) * width)));
   }
-  let stride = params.n / 4u;
-  let at = (base + k * params.n + min(col, params.n - 4u)) / 4u;
+  let stride = params.b_row / 4u;
+  let at = (base + k * params.b_row + min(col, params.n - 4u)) / 4u;
   return mat4x4f(load_b4(at), load_b4(at + stride), load_b4(at + 2u * stride), load_b4(at + 3u * stride));
 }
 
@@ -107,14 +104,14 @@ fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
 fn a_ragged(base: u32, row: u32, k: u32, end: u32) -> vec4f {
   let r = min(row, params.m - 1u);
   let at = min(vec4u(k) + vec4u(0u, 1u, 2u, 3u), vec4u(params.k - 1u));
-  let i = base + select(at + vec4u(r * params.k), at * params.m + vec4u(r), TRANSPOSE_A);
+  let i = base + select(at + vec4u(r * params.a_row), at * params.a_row + vec4u(r), TRANSPOSE_A);
   return select(vec4f(), vec4f(load_a1(i.x), load_a1(i.y), load_a1(i.z), load_a1(i.w)), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
 }
 
 fn b_ragged(base: u32, k: u32, col: u32) -> vec4f {
   let r = min(k, params.k - 1u);
   let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
-  let i = base + select(at + vec4u(r * params.n), at * params.k + vec4u(r), TRANSPOSE_B);
+  let i = base + select(at + vec4u(r * params.b_row), at * params.b_row + vec4u(r), TRANSPOSE_B);
   return vec4f(load_b1(i.x), load_b1(i.y), load_b1(i.z), load_b1(i.w));
 }
 
@@ -133,9 +130,10 @@ fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   if (col >= params.n) { return; }
-  let at = (base + row * params.n + col) / 4u;
+  let at = (base + row * params.y_row + col) / 4u;
   var v = sum;
   if (HAS_BIAS) { v += load_bias4(col / 4u); }
+  if (ADD) { v += y4[at]; }
   if (KEEP) { pre4[at] = v; }
   y4[at] = activate(v);
 }
@@ -146,8 +144,11 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
     let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
     v += vec4f(load_bias1(at.x), load_bias1(at.y), load_bias1(at.z), load_bias1(at.w));
   }
+  let at = base + row * params.y_row + col;
+  if (ADD) {
+    for (var i = 0u; i < 4u && col + i < params.n; i++) { v[i] += y1[at + i]; }
+  }
   let activated = activate(v);
-  let at = base + row * params.n + col;
   for (var i = 0u; i < 4u && col + i < params.n; i++) {
     if (KEEP) { pre1[at + i] = v[i]; }
     y1[at + i] = activated[i];
@@ -189,8 +190,10 @@ function entry(t, ragged) {
       : [`  let row = (tile_m * ${down}u + lane_index / ${across}u) * ${rows}u;`,
         `  let col = (tile_n * ${across}u + lane_index % ${across}u) * ${cols}u;`,
         '  let own_row = row;']),
-    '  let a_base = batch * params.a_stride;',
-    '  let b_base = batch * params.b_stride;',
+    '  let outer = batch / params.heads;',
+    '  let head = batch % params.heads;',
+    '  let a_base = params.a_first + outer * params.a_stride + head * params.a_head;',
+    '  let b_base = params.b_first + outer * params.b_stride + head / params.b_group * params.b_head;',
     '  let end = min(params.k, (split + 1u) * params.chunk);',
     ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f(); var ${total(r, c)} = vec4f();`), '  '),
     `  // Sums of ${RUN} products join the total as one: rounding grows with the number of additions in a row.`,
@@ -211,7 +214,7 @@ function entry(t, ragged) {
     }
   }
   lines.push('    }', ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `${total(r, c)} += ${name(r, c)}; ${name(r, c)} = vec4f();`), '    '));
-  lines.push('  }', '  let y_base = (split * params.batch + batch) * params.m * params.n;');
+  lines.push('  }', '  let y_base = params.y_first + split * params.batch * params.m * params.n + outer * params.y_stride + head * params.y_head;');
   lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${total(r, c)},`).join(' ')), '    '), '  );');
   lines.push('  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.',
     `  let inside = min(params.tile_rows, params.m - min(row, params.m))${bTiles > 1 ? ` * ${bTiles}u` : ''};`);
@@ -223,6 +226,7 @@ function entry(t, ragged) {
 
 const sum = () => `// y[i] = act(Σ_s part[s, i] + bias[i mod N]), s in order: the second stage of a product whose k was split. One invocation per element.
 // Written by kernels/gen_matmul.mjs: change the generator.
+// uses: gelu4, gelu_tanh4, silu4
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu

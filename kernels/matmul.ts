@@ -71,7 +71,18 @@ export interface Product {
   activation?: Activation;
   /** Also return what went into the activation. */
   keep?: boolean;
+  /** Matrices that lie inside larger tensors; contiguous ones need none. */
+  places?: Places;
+  /** Written, or with `add` added to, instead of a new tensor. Long sums are not cut then. */
+  into?: Tensor;
+  add?: boolean;
 }
+
+/** Where matrix i of the batch begins: first + ⌊i / heads⌋ · stride + (i mod heads) · head, and how far its rows are apart, all in elements. */
+export interface Place { row: number; stride: number; head?: number; first?: number }
+
+/** b serves `group` heads of a each. */
+export interface Places { a: Place; b: Place; y: Place; heads?: number; group?: number }
 
 /** Parts of k: enough workgroups, and no sum longer than LONGEST_SUM. */
 function splitsFor(tiles: number, k: number): { splits: number; chunk: number } {
@@ -88,25 +99,29 @@ function splitsFor(tiles: number, k: number): { splits: number; chunk: number } 
  * @returns y [shape] and, with `keep`, pre [shape], the input of the activation
  */
 export function multiply(device: Device, product: Product, shape: readonly number[]): { y: Tensor; pre: Tensor | undefined } {
-  const { a, b, m, n, k, transposeA = false, transposeB = false, batch = 1, bias, activation = 'none', keep = false } = product;
+  const { a, b, m, n, k, transposeA = false, transposeB = false, batch = 1, bias, activation = 'none', keep = false, into, add = false } = product;
+  const places = product.places ?? {
+    a: { row: transposeA ? m : k, stride: product.sharedA ? 0 : m * k }, b: { row: transposeB ? k : n, stride: product.sharedB ? 0 : k * n }, y: { row: n, stride: m * n },
+  };
   return scope(() => {
-    const y = Tensor.empty(device, shape);
+    const y = into ?? Tensor.empty(device, shape);
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
     const { kernel, rows, cols, tileRows } = tileFor(device);
     const tiles_m = Math.ceil(m / rows);
     const tiles_n = Math.ceil(n / cols);
-    const { splits, chunk } = k === 0 ? { splits: 1, chunk: 4 } : splitsFor(tiles_m * tiles_n * batch, k);
+    const { splits, chunk } = k === 0 || into ? { splits: 1, chunk: Math.max(4, Math.ceil(k / 4) * 4) } : splitsFor(tiles_m * tiles_n * batch, k);
     const part = splits > 1 ? Tensor.empty(device, [splits, batch, m, n]) : y;
     const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
     const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 } : after;
-    const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ...here };
-    const params = { m, n, k, a_stride: product.sharedA ? 0 : m * k, b_stride: product.sharedB ? 0 : k * n, batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
+    const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ADD: add ? 1 : 0, ...here };
+    const params = { m, n, k, ...strides(places), batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
     const groups = tiles_m * tiles_n * splits * batch;
     const unused = Tensor.empty(device, [4]); // bindings are never optional
     const bound = splits > 1 ? b : bias ?? b;
     const kept = splits > 1 ? unused : pre ?? unused;
-    const aligned = k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
+    const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
+    const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
     if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants });
     else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: kept }, params, groups, { constants });
     if (splits > 1) {
@@ -115,6 +130,17 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     }
     return { y, pre };
   });
+}
+
+/** Fields of `strides` that are places; the rest are counts. */
+const PLACE_FIELDS = 12;
+
+/** Uniform fields of the places. */
+function strides({ a, b, y, heads = 1, group = 1 }: Places): Record<'a_row' | 'b_row' | 'y_row' | 'a_stride' | 'b_stride' | 'y_stride' | 'a_head' | 'b_head' | 'y_head' | 'a_first' | 'b_first' | 'y_first' | 'heads' | 'b_group', number> {
+  return {
+    a_row: a.row, b_row: b.row, y_row: y.row, a_stride: a.stride, b_stride: b.stride, y_stride: y.stride, a_head: a.head ?? 0, b_head: b.head ?? 0, y_head: y.head ?? 0,
+    a_first: a.first ?? 0, b_first: b.first ?? 0, y_first: y.first ?? 0, heads, b_group: group,
+  };
 }
 
 function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): { lead: number[]; m: number; n: number; k: number; shared: boolean } {

@@ -3,15 +3,22 @@
 // Each invocation owns a tile of 4 × 8; the 8 × 8 of a workgroup lie side by side, so that neighbours read neighbouring columns of b.
 // Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
 // for loading and never stored. `forward` wants rows of a, b and y in multiples of 4 and k too; `forward_ragged` takes any shape.
+// uses: gelu4, gelu_tanh4, silu4
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation, for the backward
+override ADD: bool = false; // adds to what y holds
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 
+// Matrix i of the batch begins at first + i / heads * stride + i % heads / group * head, its rows are `row` elements apart: heads of one tensor are matrices.
 struct Params {
   m: u32, n: u32, k: u32,
-  a_stride: u32, b_stride: u32, // elements from one matrix of the batch to the next; 0: shared by all
+  a_row: u32, b_row: u32, y_row: u32,
+  a_stride: u32, b_stride: u32, y_stride: u32, // 0: shared by all
+  a_head: u32, b_head: u32, y_head: u32,
+  a_first: u32, b_first: u32, y_first: u32,
+  heads: u32, b_group: u32,
   batch: u32,
   tiles_m: u32, tiles_n: u32,
   splits: u32, chunk: u32,      // parts of k, and their length, a multiple of 4
@@ -29,37 +36,6 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> y1: array<f32>;
 @group(0) @binding(10) var<storage, read_write> pre1: array<f32>;
 
-fn exp4(x: vec4<f32>) -> vec4<f32> {
-  let v = clamp(x, vec4<f32>(-87.3), vec4<f32>(87.3));
-  let k = floor(v * 1.44269502 + 0.5);
-  let r = (v - k * 0.693145752) - k * 1.42860682e-6; // ln2 in two parts: k times the first is exact
-  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
-  return ((p * r) * r + r + 1.0) * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(k) + vec4<i32>(127)) << vec4<u32>(23u));
-}
-
-fn sigmoid4(x: vec4<f32>) -> vec4<f32> {
-  return 1.0 / (1.0 + exp4(-x));
-}
-
-fn scaled_tail4(a: vec4<f32>) -> vec4<f32> {
-  let s = 1.0 / (1.0 + 0.35 * a);
-  let p = ((((s * -0.0291459151 + 0.143971637) * s + -0.255714148) * s + 0.159174040) * s + -0.0231097490) * s + 0.105507970;
-  return (((p * s + 0.119832873) * s + 0.139861867) * s + 0.139621407) * s;
-}
-
-fn gelu4(x: vec4<f32>) -> vec4<f32> {
-  let a = min(abs(x), vec4<f32>(14.0));
-  return max(x, vec4<f32>(0.0)) - abs(x) * (exp4(-0.5 * a * a) * scaled_tail4(a));
-}
-
-fn gelu_tanh4(x: vec4<f32>) -> vec4<f32> {
-  let t = clamp(x, vec4<f32>(-30.0), vec4<f32>(30.0));
-  return x * sigmoid4(1.59576912 * t * (1.0 + 0.044715 * t * t));
-}
-
-fn silu4(x: vec4<f32>) -> vec4<f32> {
-  return x * sigmoid4(x);
-}
 
 fn activate(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return gelu4(x); }
@@ -71,11 +47,11 @@ fn activate(x: vec4f) -> vec4f {
 // op(a)[row + i, k .. k + 3] for i = 0 .. 3
 fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
-    let stride = params.m / 4u;
-    let at = (base + k * params.m + min(row, params.m - 4u)) / 4u;
+    let stride = params.a_row / 4u;
+    let at = (base + k * params.a_row + min(row, params.m - 4u)) / 4u;
     return transpose(mat4x4f(load_a4(at), load_a4(at + stride), load_a4(at + 2u * stride), load_a4(at + 3u * stride)));
   }
-  let width = params.k / 4u;
+  let width = params.a_row / 4u;
   let at = (base + k) / 4u;
   let last = params.m - 1u;
   return mat4x4f(load_a4(at + min(row, last) * width), load_a4(at + min(row + 1u, last) * width), load_a4(at + min(row + 2u, last) * width), load_a4(at + min(row + 3u, last) * width));
@@ -84,13 +60,13 @@ fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
 // op(b)[k + i, col .. col + 3] for i = 0 .. 3
 fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
   if (TRANSPOSE_B) {
-    let width = params.k / 4u;
+    let width = params.b_row / 4u;
     let at = (base + k) / 4u;
     let first = min(col, params.n - 4u);
     return transpose(mat4x4f(load_b4(at + first * width), load_b4(at + (first + 1u) * width), load_b4(at + (first + 2u) * width), load_b4(at + (first + 3u) * width)));
   }
-  let stride = params.n / 4u;
-  let at = (base + k * params.n + min(col, params.n - 4u)) / 4u;
+  let stride = params.b_row / 4u;
+  let at = (base + k * params.b_row + min(col, params.n - 4u)) / 4u;
   return mat4x4f(load_b4(at), load_b4(at + stride), load_b4(at + 2u * stride), load_b4(at + 3u * stride));
 }
 
@@ -98,14 +74,14 @@ fn b_block(base: u32, k: u32, col: u32) -> mat4x4f {
 fn a_ragged(base: u32, row: u32, k: u32, end: u32) -> vec4f {
   let r = min(row, params.m - 1u);
   let at = min(vec4u(k) + vec4u(0u, 1u, 2u, 3u), vec4u(params.k - 1u));
-  let i = base + select(at + vec4u(r * params.k), at * params.m + vec4u(r), TRANSPOSE_A);
+  let i = base + select(at + vec4u(r * params.a_row), at * params.a_row + vec4u(r), TRANSPOSE_A);
   return select(vec4f(), vec4f(load_a1(i.x), load_a1(i.y), load_a1(i.z), load_a1(i.w)), vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
 }
 
 fn b_ragged(base: u32, k: u32, col: u32) -> vec4f {
   let r = min(k, params.k - 1u);
   let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
-  let i = base + select(at + vec4u(r * params.n), at * params.k + vec4u(r), TRANSPOSE_B);
+  let i = base + select(at + vec4u(r * params.b_row), at * params.b_row + vec4u(r), TRANSPOSE_B);
   return vec4f(load_b1(i.x), load_b1(i.y), load_b1(i.z), load_b1(i.w));
 }
 
@@ -124,9 +100,10 @@ fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   if (col >= params.n) { return; }
-  let at = (base + row * params.n + col) / 4u;
+  let at = (base + row * params.y_row + col) / 4u;
   var v = sum;
   if (HAS_BIAS) { v += load_bias4(col / 4u); }
+  if (ADD) { v += y4[at]; }
   if (KEEP) { pre4[at] = v; }
   y4[at] = activate(v);
 }
@@ -137,8 +114,11 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
     let at = min(vec4u(col) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u));
     v += vec4f(load_bias1(at.x), load_bias1(at.y), load_bias1(at.z), load_bias1(at.w));
   }
+  let at = base + row * params.y_row + col;
+  if (ADD) {
+    for (var i = 0u; i < 4u && col + i < params.n; i++) { v[i] += y1[at + i]; }
+  }
   let activated = activate(v);
-  let at = base + row * params.n + col;
   for (var i = 0u; i < 4u && col + i < params.n; i++) {
     if (KEEP) { pre1[at + i] = v[i]; }
     y1[at + i] = activated[i];
@@ -158,8 +138,10 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   let row = (tile_m * 8u + lane_index / 8u) * 4u;
   let col = (tile_n * 8u + lane_index % 8u) * 8u;
   let own_row = row;
-  let a_base = batch * params.a_stride;
-  let b_base = batch * params.b_stride;
+  let outer = batch / params.heads;
+  let head = batch % params.heads;
+  let a_base = params.a_first + outer * params.a_stride + head * params.a_head;
+  let b_base = params.b_first + outer * params.b_stride + head / params.b_group * params.b_head;
   let end = min(params.k, (split + 1u) * params.chunk);
   var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f();
   var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f();
@@ -182,7 +164,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
     t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
     t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
   }
-  let y_base = (split * params.batch + batch) * params.m * params.n;
+  let y_base = params.y_first + split * params.batch * params.m * params.n + outer * params.y_stride + head * params.y_head;
   var tile = array<vec4f, 8>(
     t0_0, t0_1, t1_0, t1_1, t2_0, t2_1, t3_0, t3_1,
   );
@@ -206,8 +188,10 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let row = (tile_m * 8u + lane_index / 8u) * 4u;
   let col = (tile_n * 8u + lane_index % 8u) * 8u;
   let own_row = row;
-  let a_base = batch * params.a_stride;
-  let b_base = batch * params.b_stride;
+  let outer = batch / params.heads;
+  let head = batch % params.heads;
+  let a_base = params.a_first + outer * params.a_stride + head * params.a_head;
+  let b_base = params.b_first + outer * params.b_stride + head / params.b_group * params.b_head;
   let end = min(params.k, (split + 1u) * params.chunk);
   var c0_0 = vec4f(); var t0_0 = vec4f(); var c0_1 = vec4f(); var t0_1 = vec4f(); var c1_0 = vec4f(); var t1_0 = vec4f(); var c1_1 = vec4f(); var t1_1 = vec4f();
   var c2_0 = vec4f(); var t2_0 = vec4f(); var c2_1 = vec4f(); var t2_1 = vec4f(); var c3_0 = vec4f(); var t3_0 = vec4f(); var c3_1 = vec4f(); var t3_1 = vec4f();
@@ -230,7 +214,7 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
     t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
     t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
   }
-  let y_base = (split * params.batch + batch) * params.m * params.n;
+  let y_base = params.y_first + split * params.batch * params.m * params.n + outer * params.y_stride + head * params.y_head;
   var tile = array<vec4f, 8>(
     t0_0, t0_1, t1_0, t1_1, t2_0, t2_1, t3_0, t3_1,
   );
