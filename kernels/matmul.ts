@@ -118,7 +118,8 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const params = { m, n, k, ...strides(places), batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
     const groups = tiles_m * tiles_n * splits * batch;
     const unused = Tensor.empty(device, [4]); // bindings are never optional
-    const bound = splits > 1 ? b : bias ?? b;
+    const noBias = Tensor.empty(device, [4]); // not b: a quantised one brings a binding for its scales, which the layout lacks where no bias is read
+    const bound = splits > 1 ? noBias : bias ?? noBias;
     const kept = splits > 1 ? unused : pre ?? unused;
     const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
     const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
@@ -126,7 +127,7 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: kept }, params, groups, { constants });
     if (splits > 1) {
       const count = batch * m * n;
-      dispatch(device, split_sum, 'forward', { part, bias: bias ?? b, y, pre: pre ?? unused }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
+      dispatch(device, split_sum, 'forward', { part, bias: bias ?? noBias, y, pre: pre ?? unused }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
     }
     return { y, pre };
   });
