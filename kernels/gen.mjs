@@ -57,7 +57,7 @@ function reflect(name, code) {
 // A line `// uses: exp4, log_of` asks for functions of special.wgsl: they and what they need go behind the text. WGSL has no generics, so `name_elem` is
 // name4 with Elem, ElemU and ElemI in place of vec4f, vec4u and vec4i.
 const special = readFileSync(join(folder, 'special.wgsl'), 'utf8');
-const pieces = new Map([...special.matchAll(/^(?:const (\w+).*|(?:fn|struct) (\w+).*(?:\}|\n[^]*?^\}))$/gm)].map(([text, constant, name]) => [constant ?? name, text]));
+const pieces = new Map([...special.matchAll(/^(?:const (\w+).*|(?:fn|struct) (\w+)(?:.*\}|[^]*?^\}))$/gm)].map(([text, constant, name]) => [constant ?? name, text]));
 
 function withNeeds(names, found = new Set()) {
   for (const name of names) {

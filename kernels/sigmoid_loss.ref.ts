@@ -4,6 +4,9 @@ export interface SigmoidLossRefOptions {
   groups?: ArrayLike<number>;
 }
 
+/** What f32 holds on the way, see `Round` in test/proofs/proof.ts. */
+type Round = (v: Float64Array) => Float64Array;
+
 /** Calls `visit` with every pair that takes part: its place, z (1 or −1), product and logit. */
 function pairs(p: Float64Array, y: Float64Array, s: number, b: number, dim: number, groups: ArrayLike<number> | undefined, visit: (i: number, j: number, z: number, c: number, l: number) => void): void {
   const n = p.length / dim;
@@ -33,15 +36,16 @@ export function sigmoidLossRef(p: Float64Array, y: Float64Array, logScale: Float
 /**
  * Gradients of `sigmoidLossRef`: dl = −z sigmoid(−z l) / N.
  * @param p [N, D] @param y [N, D] @param logScale [1] @param bias [1] @param dim D @param dloss [1] gradient of the loss @param options maxLogScale, groups [N]
+ * @param round what f32 holds on the way: sure pairs cancel to the bit
  * @returns dp [N, D], dy [N, D], dLogScale [1], dBias [1]
  */
-export function sigmoidLossGradRef(p: Float64Array, y: Float64Array, logScale: Float64Array, bias: Float64Array, dim: number, dloss: Float64Array, { maxLogScale = 80, groups }: SigmoidLossRefOptions = {}): [Float64Array, Float64Array, Float64Array, Float64Array] {
+export function sigmoidLossGradRef(p: Float64Array, y: Float64Array, logScale: Float64Array, bias: Float64Array, dim: number, dloss: Float64Array, { maxLogScale = 80, groups }: SigmoidLossRefOptions = {}, round: Round = v => v): [Float64Array, Float64Array, Float64Array, Float64Array] {
   const n = p.length / dim;
   const s = Math.exp(Math.min(logScale[0]!, maxLogScale));
   const dp = new Float64Array(p.length), dy = new Float64Array(y.length);
   let ds = 0, db = 0;
   pairs(p, y, s, bias[0]!, dim, groups, (i, j, z, c, l) => {
-    const g = (-z * sigmoid(-z * l) * dloss[0]!) / n;
+    const g = (-z * round(Float64Array.of(sigmoid(-z * l)))[0]! * dloss[0]!) / n;
     if (logScale[0]! <= maxLogScale) ds += g * s * c;
     db += g;
     for (let d = 0; d < dim; d++) {

@@ -1,6 +1,7 @@
 // sigmoidLoss: every pair is a yes or no of its own, loss = 1/N sum_ij softplus(-z_ij l_ij), l = exp(log_scale) p y^T + bias, z = 1 on the diagonal and -1 off it
 // (Zhai et al. 2023, arXiv 2303.15343). No normaliser, so tiles of c = p y^T come one after the other; LANES invocations share a row of a tile and keep
 // their sums over all tiles. No barrier, no float atomics; every sum has a fixed order.
+// uses: exp_of, softplus4, sigmoid4
 override WG: u32 = 64u;
 override LANES: u32 = 32u;      // invocations that share a row: neighbours read neighbouring columns
 override GROUPED: bool = false; // without groups the binding holds a dummy that is never read
@@ -17,42 +18,22 @@ struct Params { rows: u32, cols: u32, row0: u32, col0: u32, first: u32, total: u
 @group(0) @binding(8) var<storage, read_write> scale_parts: array<f32>;  // [rows of a tile, LANES]
 @group(0) @binding(9) var<storage, read_write> bias_parts: array<f32>;   // [rows of a tile, LANES]
 
-// e^x within 2 units in the last place: the built-in may be 3 + 2|x| off.
-fn exp_of(x: f32) -> f32 {
-  let t = clamp(x, -87.0, 88.0);
-  let n = floor(t * 1.44269504 + 0.5);
-  let r = (t - n * 0.693359375) + n * 2.12194440e-4;
-  let q = 1.0 + r * (1.0 + r * (0.5 + r * (0.166666667 + r * (0.0416666667 + r * (0.00833333333 + r * (0.00138888889 + r * 0.000198412698))))));
-  return q * bitcast<f32>(u32(i32(n) + 127) << 23u);
-}
+// select, because min may drop a NaN.
+fn scale_now() -> f32 { return exp_of(select(log_scale[0], params.max_log_scale, log_scale[0] > params.max_log_scale)); }
 
-// log(1 + u) for 0 <= u <= 1.
-fn log1p_of(u: f32) -> f32 {
-  let s = u / (2.0 + u);
-  let q = s * s;
-  return 2.0 * s * (1.0 + q * (0.333333333 + q * (0.2 + q * (0.142857143 + q * (0.111111111 + q * (0.0909090909 + q * (0.0769230769 + q * 0.0666666667)))))));
-}
-
-// Clamps and maxima may swallow a NaN; a loss must not. The comparison is on bits because compilers fold x != x.
-fn keep_nan(x: f32, value: f32) -> f32 {
-  return select(value, x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
-}
-
-fn softplus(x: f32) -> f32 { return keep_nan(x, max(x, 0.0) + log1p_of(exp_of(-abs(x)))); }
-
-fn sigmoid(x: f32) -> f32 {
-  let e = exp_of(-abs(x));
-  return keep_nan(x, select(e, 1.0, x >= 0.0) / (1.0 + e));
-}
-
-fn scale_now() -> f32 { return keep_nan(log_scale[0], exp_of(min(log_scale[0], params.max_log_scale))); }
-
-// 1 for the pair itself, 0 for a pair that is left out, -1 for a negative.
-fn role(i: u32, j: u32) -> f32 {
+// 1 for the pair itself, -1 for a negative, 0 for a pair that is left out or outside the tile.
+fn role(tile_row: u32, tile_col: u32) -> f32 {
+  if (tile_col >= params.cols) { return 0.0; }
+  let i = params.row0 + tile_row;
+  let j = params.col0 + tile_col;
   if (i == j) { return 1.0; }
   if (GROUPED) { return select(-1.0, 0.0, group_of[i] == group_of[j]); }
   return -1.0;
 }
+
+fn roles(i: u32, j: u32) -> vec4f { return vec4f(role(i, j), role(i, j + LANES), role(i, j + 2u * LANES), role(i, j + 3u * LANES)); }
+
+fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -61,10 +42,13 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
   if (i >= params.rows) { return; }
   let s = scale_now();
   let b = bias[0];
+  let start = i * params.cols;
+  let last = params.cols - 1u;
   var sum = 0.0;
-  for (var j = id % LANES; j < params.cols; j += LANES) {
-    let z = role(params.row0 + i, params.col0 + j);
-    if (z != 0.0) { sum += softplus(-z * (s * tile[i * params.cols + j] + b)); }
+  for (var j = id % LANES; j < params.cols; j += 4u * LANES) {
+    let z = roles(i, j);
+    let c = vec4f(tile[start + j], tile[start + min(j + LANES, last)], tile[start + min(j + 2u * LANES, last)], tile[start + min(j + 3u * LANES, last)]);
+    sum += total(select(softplus4(-z * (s * c + b)), vec4f(0.0), z == vec4f(0.0)));
   }
   if (params.first == 0u) { sum += parts[id]; }
   parts[id] = sum;
@@ -78,20 +62,21 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec
   if (i >= params.rows) { return; }
   let s = scale_now();
   let b = bias[0];
+  let start = i * params.cols;
+  let last = params.cols - 1u;
   let factor = dloss[0] / f32(params.total);
   var along = 0.0;
   var sum = 0.0;
-  for (var j = id % LANES; j < params.cols; j += LANES) {
-    let at = i * params.cols + j;
-    let c = gradient[at];
-    let z = role(params.row0 + i, params.col0 + j);
-    var g = 0.0;
-    if (z != 0.0) {
-      g = -z * sigmoid(-z * (s * c + b)) * factor;
-      along += g * c;
-      sum += g;
+  for (var j = id % LANES; j < params.cols; j += 4u * LANES) {
+    let z = roles(i, j);
+    let c = vec4f(gradient[start + j], gradient[start + min(j + LANES, last)], gradient[start + min(j + 2u * LANES, last)], gradient[start + min(j + 3u * LANES, last)]);
+    let g = select(-z * sigmoid4(-z * (s * c + b)) * factor, vec4f(0.0), z == vec4f(0.0));
+    along += total(select(g * c, vec4f(0.0), z == vec4f(0.0)));
+    sum += total(g);
+    for (var k = 0u; k < 4u; k++) {
+      let at = j + k * LANES;
+      if (at < params.cols) { gradient[start + at] = g[k] * s; }
     }
-    gradient[at] = g * s;
   }
   along *= select(0.0, s, log_scale[0] <= params.max_log_scale); // a clamped scale has no gradient
   if (params.first == 0u) {

@@ -4,6 +4,10 @@ export interface SigregRefOptions {
   range?: number;
 }
 
+/** What f32 holds on the way, see `Round` in test/proofs/proof.ts. */
+type Round = (v: Float64Array) => Float64Array;
+const same: Round = v => v;
+
 /** Points, trapezoid weights times window, target characteristic function. */
 function points(knots: number, range: number): [number, number, number][] {
   const step = (2 * range) / (knots - 1);
@@ -53,18 +57,18 @@ export function sigregRef(x: Float64Array, directions: Float64Array, dim: number
 
 /**
  * Gradient of `sigregRef` with respect to x.
- * @param x [N, D] @param directions [M, D] unit rows @param dim D @param dloss [1] @param options knots, range @returns dx [N, D]
+ * @param x [N, D] @param directions [M, D] unit rows @param dim D @param dloss [1] @param options knots, range @param round what f32 holds on the way: for few rows the differences cancel against each row's own share @returns dx [N, D]
  */
-export function sigregGradRef(x: Float64Array, directions: Float64Array, dim: number, dloss: Float64Array, { knots = 17, range = 5 }: SigregRefOptions = {}): Float64Array {
+export function sigregGradRef(x: Float64Array, directions: Float64Array, dim: number, dloss: Float64Array, { knots = 17, range = 5 }: SigregRefOptions = {}, round = same): Float64Array {
   const z = project(x, directions, dim);
   const n = x.length / dim, many = directions.length / dim;
   const dx = new Float64Array(x.length);
   for (let m = 0; m < many; m++) {
     for (const [t, weight, target] of points(knots, range)) {
-      const [re, im] = differenceAt(z, many, m, t, target);
+      const [re, im] = round(Float64Array.from(differenceAt(z, many, m, t, target))) as unknown as [number, number];
       for (let i = 0; i < n; i++) {
-        const here = z[i * many + m]!;
-        const dz = ((2 * dloss[0]! * weight * t) / many) * (im * Math.cos(t * here) - re * Math.sin(t * here));
+        const [cos, sin] = round(Float64Array.of(Math.cos(t * z[i * many + m]!), Math.sin(t * z[i * many + m]!)));
+        const dz = ((2 * dloss[0]! * weight * t) / many) * (im * cos! - re * sin!);
         for (let d = 0; d < dim; d++) dx[i * dim + d]! += dz * directions[m * dim + d]!;
       }
     }

@@ -11,7 +11,7 @@ import { sigreg as kernel } from './wgsl.gen.ts';
 
 const WG = 64;
 /** Rows that one invocation adds: short enough for rounding. */
-const CHUNK = 64;
+const CHUNK = 32;
 
 /** Options of `sigreg`. */
 export interface SigregOptions {

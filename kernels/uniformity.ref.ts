@@ -7,15 +7,18 @@ export function alignmentGradRef(x: Float64Array, y: Float64Array, dim: number, 
   return [dx, dx.map(g => -g)];
 }
 
-/** The formula of `uniformity` in float64. @param x [N, D] @param dim D @param t sharpness @returns [1] */
+/** The formula of `uniformity` in float64, |x_i − x_j|² = |x_i|² + |x_j|² − 2 x_i·x_j: the same but for infinite rows, which give NaN. @param x [N, D] @param dim D @param t sharpness @returns [1] */
 export function uniformityRef(x: Float64Array, dim: number, t = 2): Float64Array {
   const n = x.length / dim;
   const exponents: number[] = [];
   for (let i = 0; i < n; i++) {
     for (let j = i + 1; j < n; j++) {
-      let distance = 0;
-      for (let d = 0; d < dim; d++) distance += (x[i * dim + d]! - x[j * dim + d]!) ** 2;
-      exponents.push(-t * distance);
+      let squares = 0, product = 0;
+      for (let d = 0; d < dim; d++) {
+        squares += x[i * dim + d]! ** 2 + x[j * dim + d]! ** 2;
+        product += x[i * dim + d]! * x[j * dim + d]!;
+      }
+      exponents.push(-t * Math.max(0, squares - 2 * product));
     }
   }
   const most = exponents.reduce((a, b) => Math.max(a, b), -Infinity);

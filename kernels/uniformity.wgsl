@@ -1,8 +1,9 @@
 // uniformity: log of the mean over pairs i < j of exp(-t |x_i - x_j|^2) (Wang & Isola 2020, arXiv 2005.10242), over tiles g = x x^T, never the whole [N, N].
 // |x_i - x_j|^2 = |x_i|^2 + |x_j|^2 - 2 g_ij. Sums of exponentials are kept as (m, l): the largest exponent and the sum relative to it.
+// uses: exp_neg_of, log_of
 override WG: u32 = 64u;
 override LANES: u32 = 32u; // invocations that share a row: neighbours read neighbouring columns
-const BLOCK = 64u;
+const BLOCK = 32u;
 const NONE = -3e38;        // no pair yet
 
 struct Params { rows: u32, cols: u32, row0: u32, col0: u32, first: u32, count: u32, pairs: f32, t: f32 }
@@ -15,25 +16,6 @@ struct Params { rows: u32, cols: u32, row0: u32, col0: u32, first: u32, count: u
 @group(0) @binding(6) var<storage, read> parts_in: array<vec2f>;      // [count]
 @group(0) @binding(7) var<storage, read_write> value: array<f32>;     // [1]
 
-// e^x within 2 units in the last place: the built-in may be 3 + 2|x| off.
-fn exp_of(x: f32) -> f32 {
-  let t = clamp(x, -87.0, 88.0);
-  let n = floor(t * 1.44269504 + 0.5);
-  let r = (t - n * 0.693359375) + n * 2.12194440e-4;
-  let q = 1.0 + r * (1.0 + r * (0.5 + r * (0.166666667 + r * (0.0416666667 + r * (0.00833333333 + r * (0.00138888889 + r * 0.000198412698))))));
-  return q * bitcast<f32>(u32(i32(n) + 127) << 23u);
-}
-
-// log v for normal v > 0.
-fn log_of(v: f32) -> f32 {
-  let bits = bitcast<u32>(v);
-  let e = i32(bits - 0x3f3504f3u) >> 23u; // mantissa in [sqrt(1/2), sqrt(2))
-  let m = bitcast<f32>(bits - (bitcast<u32>(e) << 23u));
-  let s = (m - 1.0) / (m + 1.0);
-  let q = s * s;
-  return f32(e) * 0.693147181 + 2.0 * s * (1.0 + q * (0.333333333 + q * (0.2 + q * (0.142857143 + q * 0.111111111))));
-}
-
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // A NaN on either side wins: comparisons and clamps would swallow it.
@@ -41,7 +23,7 @@ fn join(a: vec2f, b: vec2f) -> vec2f {
   if (is_nan(a.x)) { return a; }
   if (is_nan(b.x)) { return b; }
   let m = max(a.x, b.x);
-  return vec2f(m, a.y * exp_of(a.x - m) + b.y * exp_of(b.x - m));
+  return vec2f(m, a.y * exp_neg_of(a.x - m) + b.y * exp_neg_of(b.x - m));
 }
 
 @compute @workgroup_size(WG)

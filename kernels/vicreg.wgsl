@@ -1,6 +1,6 @@
 // Variance and covariance terms of vicregLoss from products of centred columns, S = xc^T xc [D, D] (Bardes et al. 2022, arXiv 2105.04906, equations 1 to 4).
 override WG: u32 = 64u;
-const BLOCK = 64u;
+const BLOCK = 32u;
 
 struct Params { count: u32, dims: u32, rows: u32, gamma: f32, eps: f32, variance: f32, covariance: f32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -4,6 +4,7 @@ import { PROOFS as attention } from './table/attention.ts';
 import { PROOFS as elementwise } from './table/elementwise.ts';
 import { PROOFS as losses } from './table/losses.ts';
 import { PROOFS as moves } from './table/moves.ts';
+import { PROOFS as newLosses } from './table/new_losses.ts';
 import { PROOFS as products } from './table/products.ts';
 import { PROOFS as rows } from './table/rows.ts';
 import { PROOFS as storage } from './table/storage.ts';
@@ -11,4 +12,4 @@ import { PROOFS as sums } from './table/sums.ts';
 import { PROOFS as training } from './table/training.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...training, ...storage];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...storage];
