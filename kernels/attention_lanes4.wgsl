@@ -2,6 +2,7 @@
 // the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits (here in multiples of 4).
+// uses: exp_neg4, exp_neg_of, log_of
 // A workgroup is one subgroup of 4 lanes on one head: each lane loads its share of a block and broadcasts it, because a software adapter pays for a load
 // lane by lane. Rows beyond the end are clamped to the last row and not written.
 enable subgroups;
@@ -46,15 +47,6 @@ fn blend(sum: Elem, w: vec4f, b0: Elem, b1: Elem, b2: Elem, b3: Elem) -> Elem {
 }
 fn top(s: vec4f) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
 fn total(s: vec4f) -> f32 { return (s.x + s.y) + (s.z + s.w); }
-// The clamp keeps exp inside the range where every adapter defines it.
-// exp to 1e-7 relative, clamped (activation.wgsl has the derivation); the language promises 3 + 2|x| units only.
-fn exp_safe(x: vec4f) -> vec4f {
-  let v = clamp(x, vec4f(-87.3), vec4f(87.3));
-  let k = floor(v * 1.44269502 + 0.5);
-  let r = (v - k * 0.693145752) - k * 1.42860682e-6;
-  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
-  return ((p * r) * r + r + 1.0) * bitcast<vec4f>(vec4u(vec4i(k) + vec4i(127)) << vec4u(23u));
-}
 fn four(j: u32) -> vec4u { return vec4u(j, j + 1u, j + 2u, j + 3u); }
 
 // Keys that query i may see: [key_low, key_high); queries that may see key j: [query_low, query_high).
@@ -143,36 +135,36 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let ok0_1 = real1 & inside(four(j + 4u), low0, high0); s0_1 = select(vec4f(LOWEST), s0_1 * params.scale, ok0_1);
     let ok0_2 = real2 & inside(four(j + 8u), low0, high0); s0_2 = select(vec4f(LOWEST), s0_2 * params.scale, ok0_2);
     let ok0_3 = real3 & inside(four(j + 12u), low0, high0); s0_3 = select(vec4f(LOWEST), s0_3 * params.scale, ok0_3);
-    let n0 = max(max(max(max(m0, top(s0_0)), top(s0_1)), top(s0_2)), top(s0_3)); s0_0 = select(vec4f(0.0), exp_safe(s0_0 - n0), ok0_0);
-    s0_1 = select(vec4f(0.0), exp_safe(s0_1 - n0), ok0_1); s0_2 = select(vec4f(0.0), exp_safe(s0_2 - n0), ok0_2);
-    s0_3 = select(vec4f(0.0), exp_safe(s0_3 - n0), ok0_3); let old0 = l0 * exp_safe(vec4f(m0 - n0)).x; m0 = n0;
+    let n0 = max(max(max(max(m0, top(s0_0)), top(s0_1)), top(s0_2)), top(s0_3)); s0_0 = select(vec4f(0.0), exp_neg4(s0_0 - n0), ok0_0);
+    s0_1 = select(vec4f(0.0), exp_neg4(s0_1 - n0), ok0_1); s0_2 = select(vec4f(0.0), exp_neg4(s0_2 - n0), ok0_2);
+    s0_3 = select(vec4f(0.0), exp_neg4(s0_3 - n0), ok0_3); let old0 = l0 * exp_neg_of(m0 - n0); m0 = n0;
     l0 = old0 + (((total(s0_0) + total(s0_1)) + total(s0_2)) + total(s0_3)); let share0 = select(1.0 / l0, 0.0, l0 == 0.0);
     let keep0 = old0 * share0; s0_0 *= share0; s0_1 *= share0; s0_2 *= share0; s0_3 *= share0;
     let ok1_0 = real0 & inside(four(j + 0u), low1, high1); s1_0 = select(vec4f(LOWEST), s1_0 * params.scale, ok1_0);
     let ok1_1 = real1 & inside(four(j + 4u), low1, high1); s1_1 = select(vec4f(LOWEST), s1_1 * params.scale, ok1_1);
     let ok1_2 = real2 & inside(four(j + 8u), low1, high1); s1_2 = select(vec4f(LOWEST), s1_2 * params.scale, ok1_2);
     let ok1_3 = real3 & inside(four(j + 12u), low1, high1); s1_3 = select(vec4f(LOWEST), s1_3 * params.scale, ok1_3);
-    let n1 = max(max(max(max(m1, top(s1_0)), top(s1_1)), top(s1_2)), top(s1_3)); s1_0 = select(vec4f(0.0), exp_safe(s1_0 - n1), ok1_0);
-    s1_1 = select(vec4f(0.0), exp_safe(s1_1 - n1), ok1_1); s1_2 = select(vec4f(0.0), exp_safe(s1_2 - n1), ok1_2);
-    s1_3 = select(vec4f(0.0), exp_safe(s1_3 - n1), ok1_3); let old1 = l1 * exp_safe(vec4f(m1 - n1)).x; m1 = n1;
+    let n1 = max(max(max(max(m1, top(s1_0)), top(s1_1)), top(s1_2)), top(s1_3)); s1_0 = select(vec4f(0.0), exp_neg4(s1_0 - n1), ok1_0);
+    s1_1 = select(vec4f(0.0), exp_neg4(s1_1 - n1), ok1_1); s1_2 = select(vec4f(0.0), exp_neg4(s1_2 - n1), ok1_2);
+    s1_3 = select(vec4f(0.0), exp_neg4(s1_3 - n1), ok1_3); let old1 = l1 * exp_neg_of(m1 - n1); m1 = n1;
     l1 = old1 + (((total(s1_0) + total(s1_1)) + total(s1_2)) + total(s1_3)); let share1 = select(1.0 / l1, 0.0, l1 == 0.0);
     let keep1 = old1 * share1; s1_0 *= share1; s1_1 *= share1; s1_2 *= share1; s1_3 *= share1;
     let ok2_0 = real0 & inside(four(j + 0u), low2, high2); s2_0 = select(vec4f(LOWEST), s2_0 * params.scale, ok2_0);
     let ok2_1 = real1 & inside(four(j + 4u), low2, high2); s2_1 = select(vec4f(LOWEST), s2_1 * params.scale, ok2_1);
     let ok2_2 = real2 & inside(four(j + 8u), low2, high2); s2_2 = select(vec4f(LOWEST), s2_2 * params.scale, ok2_2);
     let ok2_3 = real3 & inside(four(j + 12u), low2, high2); s2_3 = select(vec4f(LOWEST), s2_3 * params.scale, ok2_3);
-    let n2 = max(max(max(max(m2, top(s2_0)), top(s2_1)), top(s2_2)), top(s2_3)); s2_0 = select(vec4f(0.0), exp_safe(s2_0 - n2), ok2_0);
-    s2_1 = select(vec4f(0.0), exp_safe(s2_1 - n2), ok2_1); s2_2 = select(vec4f(0.0), exp_safe(s2_2 - n2), ok2_2);
-    s2_3 = select(vec4f(0.0), exp_safe(s2_3 - n2), ok2_3); let old2 = l2 * exp_safe(vec4f(m2 - n2)).x; m2 = n2;
+    let n2 = max(max(max(max(m2, top(s2_0)), top(s2_1)), top(s2_2)), top(s2_3)); s2_0 = select(vec4f(0.0), exp_neg4(s2_0 - n2), ok2_0);
+    s2_1 = select(vec4f(0.0), exp_neg4(s2_1 - n2), ok2_1); s2_2 = select(vec4f(0.0), exp_neg4(s2_2 - n2), ok2_2);
+    s2_3 = select(vec4f(0.0), exp_neg4(s2_3 - n2), ok2_3); let old2 = l2 * exp_neg_of(m2 - n2); m2 = n2;
     l2 = old2 + (((total(s2_0) + total(s2_1)) + total(s2_2)) + total(s2_3)); let share2 = select(1.0 / l2, 0.0, l2 == 0.0);
     let keep2 = old2 * share2; s2_0 *= share2; s2_1 *= share2; s2_2 *= share2; s2_3 *= share2;
     let ok3_0 = real0 & inside(four(j + 0u), low3, high3); s3_0 = select(vec4f(LOWEST), s3_0 * params.scale, ok3_0);
     let ok3_1 = real1 & inside(four(j + 4u), low3, high3); s3_1 = select(vec4f(LOWEST), s3_1 * params.scale, ok3_1);
     let ok3_2 = real2 & inside(four(j + 8u), low3, high3); s3_2 = select(vec4f(LOWEST), s3_2 * params.scale, ok3_2);
     let ok3_3 = real3 & inside(four(j + 12u), low3, high3); s3_3 = select(vec4f(LOWEST), s3_3 * params.scale, ok3_3);
-    let n3 = max(max(max(max(m3, top(s3_0)), top(s3_1)), top(s3_2)), top(s3_3)); s3_0 = select(vec4f(0.0), exp_safe(s3_0 - n3), ok3_0);
-    s3_1 = select(vec4f(0.0), exp_safe(s3_1 - n3), ok3_1); s3_2 = select(vec4f(0.0), exp_safe(s3_2 - n3), ok3_2);
-    s3_3 = select(vec4f(0.0), exp_safe(s3_3 - n3), ok3_3); let old3 = l3 * exp_safe(vec4f(m3 - n3)).x; m3 = n3;
+    let n3 = max(max(max(max(m3, top(s3_0)), top(s3_1)), top(s3_2)), top(s3_3)); s3_0 = select(vec4f(0.0), exp_neg4(s3_0 - n3), ok3_0);
+    s3_1 = select(vec4f(0.0), exp_neg4(s3_1 - n3), ok3_1); s3_2 = select(vec4f(0.0), exp_neg4(s3_2 - n3), ok3_2);
+    s3_3 = select(vec4f(0.0), exp_neg4(s3_3 - n3), ok3_3); let old3 = l3 * exp_neg_of(m3 - n3); m3 = n3;
     l3 = old3 + (((total(s3_0) + total(s3_1)) + total(s3_2)) + total(s3_3)); let share3 = select(1.0 / l3, 0.0, l3 == 0.0);
     let keep3 = old3 * share3; s3_0 *= share3; s3_1 *= share3; s3_2 *= share3; s3_3 *= share3;
     let first = j == begin; // y holds nothing yet, perhaps not even numbers
@@ -207,11 +199,11 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       if (live0) { y[q0 + d] = o0; } if (live1) { y[q1 + d] = o1; } if (live2) { y[q2 + d] = o2; } if (live3) { y[q3 + d] = o3; }
     }
   }
-  // l is at least 1 where a key is allowed
-  if (live0) { lse[bh * params.tq + i0] = m0 + log(max(l0, 1.0)); }
-  if (live1) { lse[bh * params.tq + i1] = m1 + log(max(l1, 1.0)); }
-  if (live2) { lse[bh * params.tq + i2] = m2 + log(max(l2, 1.0)); }
-  if (live3) { lse[bh * params.tq + i3] = m3 + log(max(l3, 1.0)); }
+  // l is at least 1 where a key is allowed, and NaN where a logit is
+  if (live0) { lse[bh * params.tq + i0] = m0 + log_of(select(l0, 1.0, l0 == 0.0)); }
+  if (live1) { lse[bh * params.tq + i1] = m1 + log_of(select(l1, 1.0, l1 == 0.0)); }
+  if (live2) { lse[bh * params.tq + i2] = m2 + log_of(select(l2, 1.0, l2 == 0.0)); }
+  if (live3) { lse[bh * params.tq + i3] = m3 + log_of(select(l3, 1.0, l3 == 0.0)); }
 }
 
 // dq_i = scale * sum_j ds_ij k_j of BACKWARD_ROWS queries.
@@ -281,21 +273,21 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     let marks1 = select(0u, 1u, real_key(b, j + 4u + sub));
     let real0 = vec4<bool>(subgroupBroadcast(marks0, 0u) != 0u, subgroupBroadcast(marks0, 1u) != 0u, subgroupBroadcast(marks0, 2u) != 0u, subgroupBroadcast(marks0, 3u) != 0u);
     let real1 = vec4<bool>(subgroupBroadcast(marks1, 0u) != 0u, subgroupBroadcast(marks1, 1u) != 0u, subgroupBroadcast(marks1, 2u) != 0u, subgroupBroadcast(marks1, 3u) != 0u);
-    let p0_0 = exp_safe(s0_0 * params.scale - row0.x) * (t0_0 - row0.y) * params.scale;
+    let p0_0 = exp_neg4(s0_0 * params.scale - row0.x) * (t0_0 - row0.y) * params.scale;
     s0_0 = select(vec4f(0.0), p0_0, real0 & inside(four(j + 0u), low0, high0));
-    let p0_1 = exp_safe(s0_1 * params.scale - row0.x) * (t0_1 - row0.y) * params.scale;
+    let p0_1 = exp_neg4(s0_1 * params.scale - row0.x) * (t0_1 - row0.y) * params.scale;
     s0_1 = select(vec4f(0.0), p0_1, real1 & inside(four(j + 4u), low0, high0));
-    let p1_0 = exp_safe(s1_0 * params.scale - row1.x) * (t1_0 - row1.y) * params.scale;
+    let p1_0 = exp_neg4(s1_0 * params.scale - row1.x) * (t1_0 - row1.y) * params.scale;
     s1_0 = select(vec4f(0.0), p1_0, real0 & inside(four(j + 0u), low1, high1));
-    let p1_1 = exp_safe(s1_1 * params.scale - row1.x) * (t1_1 - row1.y) * params.scale;
+    let p1_1 = exp_neg4(s1_1 * params.scale - row1.x) * (t1_1 - row1.y) * params.scale;
     s1_1 = select(vec4f(0.0), p1_1, real1 & inside(four(j + 4u), low1, high1));
-    let p2_0 = exp_safe(s2_0 * params.scale - row2.x) * (t2_0 - row2.y) * params.scale;
+    let p2_0 = exp_neg4(s2_0 * params.scale - row2.x) * (t2_0 - row2.y) * params.scale;
     s2_0 = select(vec4f(0.0), p2_0, real0 & inside(four(j + 0u), low2, high2));
-    let p2_1 = exp_safe(s2_1 * params.scale - row2.x) * (t2_1 - row2.y) * params.scale;
+    let p2_1 = exp_neg4(s2_1 * params.scale - row2.x) * (t2_1 - row2.y) * params.scale;
     s2_1 = select(vec4f(0.0), p2_1, real1 & inside(four(j + 4u), low2, high2));
-    let p3_0 = exp_safe(s3_0 * params.scale - row3.x) * (t3_0 - row3.y) * params.scale;
+    let p3_0 = exp_neg4(s3_0 * params.scale - row3.x) * (t3_0 - row3.y) * params.scale;
     s3_0 = select(vec4f(0.0), p3_0, real0 & inside(four(j + 0u), low3, high3));
-    let p3_1 = exp_safe(s3_1 * params.scale - row3.x) * (t3_1 - row3.y) * params.scale;
+    let p3_1 = exp_neg4(s3_1 * params.scale - row3.x) * (t3_1 - row3.y) * params.scale;
     s3_1 = select(vec4f(0.0), p3_1, real1 & inside(four(j + 4u), low3, high3));
     let first = j == begin;
     for (var d = 0u; d < width; d++) {
@@ -395,21 +387,21 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
       let along0 = vec4f(subgroupBroadcast(row0.y, 0u), subgroupBroadcast(row0.y, 1u), subgroupBroadcast(row0.y, 2u), subgroupBroadcast(row0.y, 3u));
       let lse1 = vec4f(subgroupBroadcast(row1.x, 0u), subgroupBroadcast(row1.x, 1u), subgroupBroadcast(row1.x, 2u), subgroupBroadcast(row1.x, 3u));
       let along1 = vec4f(subgroupBroadcast(row1.y, 0u), subgroupBroadcast(row1.y, 1u), subgroupBroadcast(row1.y, 2u), subgroupBroadcast(row1.y, 3u));
-      let p0_0 = select(vec4f(0.0), exp_safe(s0_0 * params.scale - lse0), inside(four(i + 0u), low0, high0));
+      let p0_0 = select(vec4f(0.0), exp_neg4(s0_0 * params.scale - lse0), inside(four(i + 0u), low0, high0));
       t0_0 = p0_0 * (t0_0 - along0) * params.scale;
-      let p0_1 = select(vec4f(0.0), exp_safe(s0_1 * params.scale - lse1), inside(four(i + 4u), low0, high0));
+      let p0_1 = select(vec4f(0.0), exp_neg4(s0_1 * params.scale - lse1), inside(four(i + 4u), low0, high0));
       t0_1 = p0_1 * (t0_1 - along1) * params.scale;
-      let p1_0 = select(vec4f(0.0), exp_safe(s1_0 * params.scale - lse0), inside(four(i + 0u), low1, high1));
+      let p1_0 = select(vec4f(0.0), exp_neg4(s1_0 * params.scale - lse0), inside(four(i + 0u), low1, high1));
       t1_0 = p1_0 * (t1_0 - along0) * params.scale;
-      let p1_1 = select(vec4f(0.0), exp_safe(s1_1 * params.scale - lse1), inside(four(i + 4u), low1, high1));
+      let p1_1 = select(vec4f(0.0), exp_neg4(s1_1 * params.scale - lse1), inside(four(i + 4u), low1, high1));
       t1_1 = p1_1 * (t1_1 - along1) * params.scale;
-      let p2_0 = select(vec4f(0.0), exp_safe(s2_0 * params.scale - lse0), inside(four(i + 0u), low2, high2));
+      let p2_0 = select(vec4f(0.0), exp_neg4(s2_0 * params.scale - lse0), inside(four(i + 0u), low2, high2));
       t2_0 = p2_0 * (t2_0 - along0) * params.scale;
-      let p2_1 = select(vec4f(0.0), exp_safe(s2_1 * params.scale - lse1), inside(four(i + 4u), low2, high2));
+      let p2_1 = select(vec4f(0.0), exp_neg4(s2_1 * params.scale - lse1), inside(four(i + 4u), low2, high2));
       t2_1 = p2_1 * (t2_1 - along1) * params.scale;
-      let p3_0 = select(vec4f(0.0), exp_safe(s3_0 * params.scale - lse0), inside(four(i + 0u), low3, high3));
+      let p3_0 = select(vec4f(0.0), exp_neg4(s3_0 * params.scale - lse0), inside(four(i + 0u), low3, high3));
       t3_0 = p3_0 * (t3_0 - along0) * params.scale;
-      let p3_1 = select(vec4f(0.0), exp_safe(s3_1 * params.scale - lse1), inside(four(i + 4u), low3, high3));
+      let p3_1 = select(vec4f(0.0), exp_neg4(s3_1 * params.scale - lse1), inside(four(i + 4u), low3, high3));
       t3_1 = p3_1 * (t3_1 - along1) * params.scale;
       let first = n == 0u && i == begin;
       for (var d = 0u; d < width; d++) {

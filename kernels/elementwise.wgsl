@@ -1,6 +1,7 @@
 // a ∘ b for ∘ of + - × ÷, and y = x · factor + offset, y = exp(x), element by element.
 // `flat4`: equal shapes, four elements per invocation. `rows4`: [rows, inner] where a or b may miss the rows, four elements per invocation.
 // `broadcast`: up to five axes with a stride per axis and side (0 where the side is broadcast), one element per invocation.
+// uses: exp4
 override OP: u32 = 0u; // 0 add, 1 sub, 2 mul, 3 div; for `unary`: 0 x · factor + offset, 1 exp
 
 struct Params {
@@ -31,19 +32,6 @@ fn combine(u: f32, v: f32) -> f32 {
   if (OP == 1u) { return u - v; }
   if (OP == 2u) { return u * v; }
   return u / v;
-}
-
-// exp as in activation.wgsl, with the power of two in two factors so that the whole range [-87.3, 88.7] is reached.
-fn exp4(x: vec4<f32>) -> vec4<f32> {
-  let v = clamp(x, vec4<f32>(-87.3), vec4<f32>(88.7));
-  let k = floor(v * 1.44269502 + 0.5);
-  let r = (v - k * 0.693145752) - k * 1.42860682e-6;
-  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
-  let whole = vec4<i32>(k);
-  let half = whole / 2;
-  let first = bitcast<vec4<f32>>(vec4<u32>(half + vec4<i32>(127)) << vec4<u32>(23u));
-  let second = bitcast<vec4<f32>>(vec4<u32>(whole - half + vec4<i32>(127)) << vec4<u32>(23u));
-  return ((p * r) * r + r + 1.0) * first * second;
 }
 
 fn transform4(x: vec4<f32>) -> vec4<f32> {

@@ -1,5 +1,6 @@
 // y = f(gate) · up with f = silu (swiglu, Llama) or f = gelu_tanh (geglu, Gemma): Shazeer 2020, arXiv 2002.05202.
 // dgate = dy · up · f'(gate), dup = dy · f(gate), both in one dispatch. One invocation per four elements; the `_odd` entries take one element each.
+// uses: sigmoid4
 override FORM: u32 = 0u; // 0 swiglu, 1 geglu
 
 struct Params { count: u32 } // invocations
@@ -17,27 +18,18 @@ struct Params { count: u32 } // invocations
 @group(0) @binding(11) var<storage, read_write> dgate: array<f32>; // [size]
 @group(0) @binding(12) var<storage, read_write> dup: array<f32>; // [size]
 
-// The same exp as in activation.wgsl, where its derivation is.
-fn exp4(x: vec4<f32>) -> vec4<f32> {
-  let v = clamp(x, vec4<f32>(-87.3), vec4<f32>(87.3));
-  let k = floor(v * 1.44269502 + 0.5);
-  let r = (v - k * 0.693145752) - k * 1.42860682e-6;
-  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
-  return ((p * r) * r + r + 1.0) * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(k) + vec4<i32>(127)) << vec4<u32>(23u));
-}
-
 // Both forms are x σ(z): z = x for silu, z = 2 √(2/π) (x + 0.044715 x³) for gelu_tanh.
 fn weight4(x: vec4<f32>) -> vec4<f32> {
-  if (FORM == 0u) { return 1.0 / (1.0 + exp4(-x)); }
+  if (FORM == 0u) { return sigmoid4(x); }
   let t = clamp(x, vec4<f32>(-30.0), vec4<f32>(30.0));
-  return 1.0 / (1.0 + exp4(-1.59576912 * t * (1.0 + 0.044715 * t * t)));
+  return sigmoid4(1.59576912 * t * (1.0 + 0.044715 * t * t));
 }
 
-// d/dx of x σ(z) = σ + x σ (1 - σ) dz/dx, given σ; the clamp changes nothing, since σ (1 - σ) is 0 in f32 beyond it.
+// d/dx of x σ(z) = σ + x σ (1 - σ) dz/dx, given σ; the clamp keeps t² finite where σ (1 - σ) is 0.
 fn slope4(x: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
-  let t = clamp(x, vec4<f32>(-100.0), vec4<f32>(100.0));
-  if (FORM == 0u) { return s * (1.0 + t * (1.0 - s)); }
-  return s + t * s * (1.0 - s) * (1.59576912 * (1.0 + 0.134145 * t * t));
+  if (FORM == 0u) { return s * (1.0 + x * (1.0 - s)); }
+  let t = clamp(x, vec4<f32>(-30.0), vec4<f32>(30.0));
+  return s + (x * s) * (1.0 - s) * (1.59576912 * (1.0 + 0.134145 * t * t));
 }
 
 @compute @workgroup_size(256)

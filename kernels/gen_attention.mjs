@@ -24,6 +24,7 @@ const head = ({ vector, lanes, forward, backward }) => `// Attention: s_ij = sca
 // the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits${vector ? ' (here in multiples of 4)' : ''}.
+// uses: exp_neg4, exp_neg_of, log_of
 ${lanes ? `// A workgroup is one subgroup of ${lanes} lanes on one head: each lane loads its share of a block and broadcasts it, because a software adapter pays for a load
 // lane by lane. Rows beyond the end are clamped to the last row and not written.
 enable subgroups;` : '// Rows beyond the end are clamped to the last row, inside one invocation: they compute and write the same values twice.'}
@@ -69,15 +70,6 @@ fn blend(sum: Elem, w: vec4f, b0: Elem, b1: Elem, b2: Elem, b3: Elem) -> Elem {
 }
 fn top(s: vec4f) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
 fn total(s: vec4f) -> f32 { return (s.x + s.y) + (s.z + s.w); }
-// The clamp keeps exp inside the range where every adapter defines it.
-// exp to 1e-7 relative, clamped (activation.wgsl has the derivation); the language promises 3 + 2|x| units only.
-fn exp_safe(x: vec4f) -> vec4f {
-  let v = clamp(x, vec4f(-87.3), vec4f(87.3));
-  let k = floor(v * 1.44269502 + 0.5);
-  let r = (v - k * 0.693145752) - k * 1.42860682e-6;
-  let p = (((r * 0.00139269268 + 0.00836377405) * r + 0.0416665487) * r + 0.166665733) * r + 0.5;
-  return ((p * r) * r + r + 1.0) * bitcast<vec4f>(vec4u(vec4i(k) + vec4i(127)) << vec4u(23u));
-}
 fn four(j: u32) -> vec4u { return vec4u(j, j + 1u, j + 2u, j + 3u); }
 
 // Keys that query i may see: [key_low, key_high); queries that may see key j: [query_low, query_high).
@@ -210,8 +202,8 @@ function forward(t) {
             `s${r}_${g} = select(vec4f(LOWEST), s${r}_${g} * params.scale, ok${r}_${g});`,
           ]),
           `let n${r} = ${G.reduce((a, g) => `max(${a}, top(s${r}_${g}))`, `m${r}`)};`,
-          ...G.map(g => `s${r}_${g} = select(vec4f(0.0), exp_safe(s${r}_${g} - n${r}), ok${r}_${g});`),
-          `let old${r} = l${r} * exp_safe(vec4f(m${r} - n${r})).x;`,
+          ...G.map(g => `s${r}_${g} = select(vec4f(0.0), exp_neg4(s${r}_${g} - n${r}), ok${r}_${g});`),
+          `let old${r} = l${r} * exp_neg_of(m${r} - n${r});`,
           `m${r} = n${r};`,
           `l${r} = old${r} + ${G.map(g => `total(s${r}_${g})`).reduce((a, c) => `(${a} + ${c})`)};`,
           `let share${r} = select(1.0 / l${r}, 0.0, l${r} == 0.0);`,
@@ -222,8 +214,8 @@ function forward(t) {
         ...collect(t, R, 's', 'y', 'q', 'keep', 'v', 'k'),
       ], 2),
       '}',
-      '// l is at least 1 where a key is allowed',
-      ...R.map(r => put(lanes, r, `lse[bh * params.tq + i${r}]`, `m${r} + log(max(l${r}, 1.0))`)),
+      '// l is at least 1 where a key is allowed, and NaN where a logit is',
+      ...R.map(r => put(lanes, r, `lse[bh * params.tq + i${r}]`, `m${r} + log_of(select(l${r}, 1.0, l${r} == 0.0))`)),
     ], 2),
     '}',
     '',
@@ -250,7 +242,7 @@ function backwardQ(t) {
         ...products(t, R, 't', 'dy', 'q', 'v', 'k'),
         ...realKeys(t),
         ...R.flatMap(r => G.flatMap(g => [
-          `let p${r}_${g} = exp_safe(s${r}_${g} * params.scale - row${r}.x) * (t${r}_${g} - row${r}.y) * params.scale;`,
+          `let p${r}_${g} = exp_neg4(s${r}_${g} * params.scale - row${r}.x) * (t${r}_${g} - row${r}.y) * params.scale;`,
           `s${r}_${g} = select(vec4f(0.0), p${r}_${g}, real${g} & inside(four(j + ${g * 4}u), low${r}, high${r}));`,
         ])),
         'let first = j == begin;',
@@ -300,7 +292,7 @@ function backwardKV(t) {
         ...products(t, R, 't', 'v', 'k', 'dy', 'q'),
         ...G.flatMap(g => [`let lse${g} = ${four(g, 'x')};`, `let along${g} = ${four(g, 'y')};`]),
         ...R.flatMap(r => G.flatMap(g => [
-          `let p${r}_${g} = select(vec4f(0.0), exp_safe(s${r}_${g} * params.scale - lse${g}), inside(four(i + ${g * 4}u), low${r}, high${r}));`,
+          `let p${r}_${g} = select(vec4f(0.0), exp_neg4(s${r}_${g} * params.scale - lse${g}), inside(four(i + ${g * 4}u), low${r}, high${r}));`,
           `t${r}_${g} = p${r}_${g} * (t${r}_${g} - along${g}) * params.scale;`,
         ])),
         'let first = n == 0u && i == begin;',

@@ -2,6 +2,7 @@
 // Row i of the softmax over its negatives is kept as (m, l): m = max c_ij, l = sum exp(s (c_ij - m)), j != i. With z = s (m - c_ii) + log l
 // the row's loss is softplus(z) and its probability mass off the diagonal sigmoid(z): a loss of 1e-7 keeps its digits, which log-sum-exp minus the
 // positive's logit near 100 does not. Columns likewise. No barrier, no float atomics; every sum has a fixed order.
+// uses: exp_of, exp_neg4, exp_neg_of, log_of, log1p_of
 override WG: u32 = 64u;
 override LANES: u32 = 32u;    // invocations that share a row: neighbours read neighbouring columns
 override SEGMENT: u32 = 64u;  // rows that one invocation reduces of a column
@@ -39,30 +40,6 @@ struct Params { rows: u32, cols: u32, row0: u32, col0: u32, count: u32, total: u
 @group(0) @binding(27) var<storage, read> addend: array<f32>;               // [count]
 @group(0) @binding(28) var<storage, read_write> target_sum: array<f32>;     // [count]
 
-// e^x within 2 units in the last place: the built-in may be 3 + 2|x| off, and at scale 100 an error in the scale is one in every logit.
-fn exp_of(x: f32) -> f32 {
-  let t = clamp(x, -87.0, 88.0);
-  let n = floor(t * 1.44269504 + 0.5);
-  let r = (t - n * 0.693359375) + n * 2.12194440e-4;
-  let q = 1.0 + r * (1.0 + r * (0.5 + r * (0.166666667 + r * (0.0416666667 + r * (0.00833333333 + r * (0.00138888889 + r * 0.000198412698))))));
-  return q * bitcast<f32>(u32(i32(n) + 127) << 23u);
-}
-
-// log v for normal v > 0; log1p(u) for 0 <= u <= 1.
-fn log_of(v: f32) -> f32 {
-  let bits = bitcast<u32>(v);
-  let e = i32(bits - 0x3f3504f3u) >> 23u; // mantissa in [sqrt(1/2), sqrt(2))
-  let m = bitcast<f32>(bits - (bitcast<u32>(e) << 23u));
-  let s = (m - 1.0) / (m + 1.0);
-  let q = s * s;
-  return f32(e) * 0.693147181 + 2.0 * s * (1.0 + q * (0.333333333 + q * (0.2 + q * (0.142857143 + q * 0.111111111))));
-}
-fn log1p_of(u: f32) -> f32 {
-  let s = u / (2.0 + u);
-  let q = s * s;
-  return 2.0 * s * (1.0 + q * (0.333333333 + q * (0.2 + q * (0.142857143 + q * (0.111111111 + q * (0.0909090909 + q * (0.0769230769 + q * 0.0666666667)))))));
-}
-
 fn scale_now() -> f32 { return exp_of(min(log_scale[0], params.max_log_scale)); }
 
 fn excluded(i: u32, j: u32) -> bool {
@@ -82,10 +59,11 @@ fn absorb(state: vec2f, c: vec4f, s: f32) -> vec2f {
   var m = state.x;
   var l = state.y;
   if (most > m) {
-    l *= exp_of(s * (m - most));
+    l *= exp_neg_of(s * (m - most));
     m = most;
   }
-  l += (exp_of(s * (c.x - m)) + exp_of(s * (c.y - m))) + (exp_of(s * (c.z - m)) + exp_of(s * (c.w - m)));
+  let e = exp_neg4(s * (c - m));
+  l += (e.x + e.y) + (e.z + e.w);
   return vec2f(m, select(l, 0.0, m == NONE));
 }
 
@@ -131,7 +109,7 @@ fn merge(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
   for (var k = 0u; k < params.count; k++) {
     let part = partials_in[k * params.rows + i];
     let m = max(state.x, part.x);
-    state = vec2f(m, state.y * exp_of(s * (state.x - m)) + part.y * exp_of(s * (part.x - m)));
+    state = vec2f(m, state.y * exp_neg_of(s * (state.x - m)) + part.y * exp_neg_of(s * (part.x - m)));
   }
   running[params.row0 + i] = state;
 }
@@ -155,7 +133,7 @@ fn soften(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u
   var term = 0.0;
   if (state.y > 0.0) {
     let z = s * (state.x - c) + log_of(state.y);
-    let e = exp_of(-abs(z));
+    let e = exp_neg_of(-abs(z));
     let mass = select(e, 1.0, z >= 0.0) / (1.0 + e);
     coefficients = vec4f(state.x, mass / state.y, mass, c);
     term = max(z, 0.0) + log1p_of(e);
@@ -199,8 +177,8 @@ fn backward_tile(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg
     let at = i * params.cols + j;
     let c = gradient[at];
     let k = by_col[params.col0 + j];
-    var p = exp_of(s * (c - r.x)) * r.y;
-    var q = exp_of(s * (c - k.x)) * k.y;
+    var p = exp_neg_of(s * (c - r.x)) * r.y;
+    var q = exp_neg_of(s * (c - k.x)) * k.y;
     if (excluded(params.row0 + i, params.col0 + j)) {
       p = 0.0;
       q = 0.0;

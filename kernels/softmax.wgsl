@@ -1,9 +1,9 @@
 // softmax: y = exp(x - max(x)) / sum(exp(x - max(x))) per row.
 // One invocation per row, no barrier. Elem is f32, or vec4f where cols is a multiple of four; sums go in blocks to keep their error small.
+// uses: exp_neg_elem
 override WG: u32 = 32u;
 override WIDTH: u32 = 1u; // floats per Elem
 const BLOCK = 64u;
-const LOWEST = -87.3; // exp of less is subnormal: the language promises nothing there
 
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,7 +39,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     let end = min(at + BLOCK, n);
     var part = Elem(0.0);
     for (var c = at; c < end; c++) {
-      let e = exp(max(load_x(start + c) - shift, Elem(LOWEST)));
+      let e = exp_neg_elem(load_x(start + c) - shift);
       y[start + c] = e;
       part += e;
     }

@@ -34,6 +34,7 @@ export function tail(a: number): number {
 /** The error function. @param x argument @returns erf(x) */
 export function erf(x: number): number {
   if (Math.abs(x) >= 0.5) return Math.sign(x) * (1 - 2 * tail(Math.SQRT2 * Math.abs(x)));
+  if (Math.abs(x) < 1e-4) return x * (1 - x * x / 3) * (2 / Math.sqrt(Math.PI));
   let sum = 1, term = 1;
   for (let n = 1; n < 14; n++) {
     term *= -x * x / n;
@@ -49,10 +50,10 @@ export const sigmoid = (x: number): number => (x < 0 ? Math.exp(x) / (1 + Math.e
 export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
 /** x Φ(x). @param x argument @returns gelu(x) */
-export const gelu = (x: number): number => x * (x < 0 ? tail(-x) : 1 - tail(x));
+export const gelu = (x: number): number => x * (Math.abs(x) < 1e-8 ? 0.5 + x / Math.sqrt(2 * Math.PI) : x < 0 ? tail(-x) : 1 - tail(x));
 
 /** x σ(2 √(2/π) (x + 0.044715 x³)) = 0.5 x (1 + tanh(…)). @param x argument @returns gelu of the tanh form */
-export const geluTanh = (x: number): number => x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x));
+export const geluTanh = (x: number): number => x * (Math.abs(x) < 1e-8 ? 0.5 + x / Math.sqrt(2 * Math.PI) : sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 
 /** x σ(x). @param x argument @returns silu(x) */
-export const silu = (x: number): number => x * sigmoid(x);
+export const silu = (x: number): number => x * (Math.abs(x) < 1e-8 ? 0.5 + 0.25 * x : sigmoid(x));

@@ -20,7 +20,7 @@ export interface Probe {
   ulp?: number;
   /** Or this times |x|, whichever is larger. */
   ofInput?: number;
-  /** Bits of inputs, both ends included, whose results rounded to f32 are this pattern: compared without computing the reference. */
+  /** Bits of inputs, both ends included, whose results rounded to f32 are this pattern, or the input (SAME): compared without computing the reference. */
   flat?: readonly (readonly [from: number, to: number, bits: number])[];
   /** Bits of inputs, both ends included, for which the function promises nothing. */
   outside?: readonly [from: number, to: number];
@@ -29,7 +29,10 @@ export interface Probe {
   builtin?: boolean;
 }
 
-const NAN = 0x7fc00000, ONE = 0x3f800000, INF = 0x7f800000, MINUS_INF = 0xff800000, MINUS_ONE = 0xbf800000;
+const NAN = 0x7fc00000, ONE = 0x3f800000, HALF = 0x3f000000, INF = 0x7f800000, MINUS_INF = 0xff800000, MINUS_ONE = 0xbf800000;
+/** In a flat part: the result is the input. */
+const SAME = -2;
+const identity = (below: number): readonly (readonly [number, number, number])[] => [[0, below, SAME], [0x80000000, below + 0x80000000, SAME]];
 const GELU = 2 ** -24;
 /** A divisor in [1, 2) that hangs on the bits of x. */
 const divisor = (bits: number): number => 1 + (Math.imul(bits, 0x9e3779b1) >>> 9) * 2 ** -23;
@@ -43,10 +46,10 @@ export const PROBES: readonly Probe[] = [
   { name: 'exp', wgsl: 'exp4(x)', reference: Math.exp, ulp: 2, flat: EXP_FLAT, subnormals: true },
   { name: 'exp of x ≤ 88', wgsl: 'exp_neg4(x)', reference: Math.exp, ulp: 2, flat: EXP_FLAT, outside: [0x42b00001, INF], subnormals: true },
   { name: 'log', wgsl: 'log4(x)', reference: Math.log, ulp: 2, flat: LOG_FLAT, subnormals: true },
-  { name: 'log1p', wgsl: 'log1p4(x)', reference: Math.log1p, ulp: 2, flat: [[0xbf800001, 0xffffffff, NAN]], subnormals: true },
-  { name: 'sigmoid', wgsl: 'sigmoid4(x)', reference: sigmoid, ulp: 4, flat: [[0x41b00000, INF, ONE], [0xc2cff1b5, MINUS_INF, 0]], subnormals: true },
+  { name: 'log1p', wgsl: 'log1p4(x)', reference: Math.log1p, ulp: 2, flat: [...identity(0x327fffff), [0xbf800001, 0xffffffff, NAN]], subnormals: true },
+  { name: 'sigmoid', wgsl: 'sigmoid4(x)', reference: sigmoid, ulp: 4, flat: [[0, 0x32ffffff, HALF], [0x80000000, 0xb2ffffff, HALF], [0x41b00000, INF, ONE], [0xc2cff1b5, MINUS_INF, 0]], subnormals: true },
   { name: 'softplus', wgsl: 'softplus4(x)', reference: softplus, ulp: 4, flat: [[0xc2cff1b5, MINUS_INF, 0]], subnormals: true },
-  { name: 'tanh', wgsl: 'tanh4(x)', reference: Math.tanh, ulp: 4, flat: ODD_FLAT(0x41200000), subnormals: true },
+  { name: 'tanh', wgsl: 'tanh4(x)', reference: Math.tanh, ulp: 4, flat: [...identity(0x38ffffff), ...ODD_FLAT(0x41200000)], subnormals: true },
   { name: 'erf', wgsl: 'erf4(x)', reference: erf, ulp: 4, flat: ODD_FLAT(0x40c00000) },
   { name: 'rsqrt', wgsl: 'rsqrt4(x)', reference: x => 1 / Math.sqrt(x), ulp: 2, flat: ROOT_FLAT, subnormals: true },
   { name: 'gelu', wgsl: 'gelu4(x)', reference: gelu, ulp: 8, ofInput: GELU },
@@ -54,7 +57,7 @@ export const PROBES: readonly Probe[] = [
   { name: 'silu', wgsl: 'silu4(x)', reference: silu, ulp: 8, ofInput: GELU },
   { name: 'built-in exp', wgsl: 'exp(x)', reference: Math.exp, flat: EXP_FLAT, builtin: true },
   { name: 'built-in log', wgsl: 'log(x)', reference: Math.log, flat: LOG_FLAT, builtin: true },
-  { name: 'built-in tanh', wgsl: 'tanh(x)', reference: Math.tanh, flat: ODD_FLAT(0x41200000), builtin: true },
+  { name: 'built-in tanh', wgsl: 'tanh(x)', reference: Math.tanh, flat: [...identity(0x38ffffff), ...ODD_FLAT(0x41200000)], builtin: true },
   { name: 'built-in inverseSqrt', wgsl: 'inverseSqrt(x)', reference: x => 1 / Math.sqrt(x), flat: ROOT_FLAT, builtin: true },
   { name: 'built-in sqrt', wgsl: 'sqrt(x)', reference: Math.sqrt, flat: ROOT_FLAT, builtin: true },
   { name: 'built-in 1 / x', wgsl: '1.0 / x', reference: x => 1 / x, builtin: true },
@@ -188,19 +191,31 @@ export class Count {
     for (let i = 0, u = first; i < inputs.length; i++, u = (u + stride) >>> 0) inputs[i] = u;
     const x = new Float32Array(inputs.buffer);
     this.inputs += results.length;
-    const flat = probe.flat ?? [];
-    const [from, to] = probe.outside ?? [1, 0];
-    let known = -1;
+    const { reference, flat = [], outside: [none, nor] = [1, 0] } = probe;
+    let from = 1, to = 0, constant = 0; // the flat part that the last input was in
+    let right = 0, rightOfSubnormals = 0;
     for (let i = 0; i < results.length; i++) {
       const bits = inputs[i]!, got = results[i]!;
-      if (bits >= from && bits <= to) continue;
-      if (known < 0 || bits < flat[known]![0] || bits > flat[known]![1]) known = flat.findIndex(([from, to]) => bits >= from && bits <= to);
-      if (known >= 0 && got === flat[known]![2]) {
-        const bound = got & 0x7fffffff;
-        if (bound === 0 || bound >= INF) this.special.right++;
-        else if ((bits & 0x7fffffff) < 0x00800000 && bits !== 0 && bits !== 0x80000000) this.subnormalInput.counts[0]!++;
-        else this.normal.counts[0]!++;
+      if (bits >= none && bits <= nor) continue;
+      if (bits < from || bits > to) {
+        const part = flat.find(([f, t]) => bits >= f && bits <= t);
+        [from, to, constant] = part ?? [1, 0, 0];
+        if (!part && flat.length) { // until the next part begins
+          from = Math.max(0, ...flat.map(([, t]) => t + 1).filter(f => f <= bits));
+          to = Math.min(2 ** 32, ...flat.map(([f]) => f - 1).filter(t => t >= bits));
+          constant = -1;
+        } else if (!part) [from, to, constant] = [0, 2 ** 32, -1];
+      }
+      const known = constant !== -1;
+      const size = got & 0x7fffffff;
+      if (known ? got === (constant === SAME ? bits : constant) : size >= 0x00800000 && size < INF && y[i] === Math.fround(reference(x[i]!, bits))) {
+        if (size === 0 || size >= INF) this.special.right++;
+        else if (size < 0x00800000) this.small.kept++;
+        else if ((bits & 0x7fffffff) >= 0x00800000) right++;
+        else rightOfSubnormals++;
       } else this.compare(probe, bits, x[i]!, got, y[i]!);
     }
+    this.normal.counts[0]! += right;
+    this.subnormalInput.counts[0]! += rightOfSubnormals;
   }
 }

@@ -64,7 +64,7 @@ test('scale, addScalar, exp: values and gradients', async () => {
   }
 });
 
-test('exp: error over its whole range, and the clamps', async () => {
+test('exp: error over its whole range, and the ends', async () => {
   const d = await device();
   const x = Float32Array.from({ length: 40_000 }, (_, i) => -87.2 + i * 0.0043975);
   const y = await exp(Tensor.from(d, x)).read();
@@ -72,7 +72,7 @@ test('exp: error over its whole range, and the clamps', async () => {
   console.log(`exp: relative error ${worst.toExponential(1)} on [-87.2, 88.7]`);
   assert.ok(worst < 4e-7, `relative error ${worst}`);
   const [low, high] = await exp(Tensor.from(d, [-1e4, 1e4])).read();
-  assert.ok(low! >= 0 && low! < 2e-38 && high! > 3e38 && Number.isFinite(high), `${low} ${high}`);
+  assert.equal([low, high], [0, Infinity]);
 });
 
 test('gradients have the same bits at every run', async () => {
