@@ -1,8 +1,18 @@
-// InfoNCE at the batches of the shipped and the full-size model. Up to 1,024 pairs everything is compared; above, sampled rows.
+// Losses at the batches of the shipped and the full-size model. Up to 1,024 pairs everything is compared; above, sampled rows.
 import { infoNCE } from '../kernels/info_nce.ts';
 import { infoNCERef } from '../kernels/info_nce.ref.ts';
-import { pair, whole } from './case.ts';
-import type { Case, Check, Profile, Values } from './case.ts';
+import { cosineLoss, l1Loss, l2Loss } from '../kernels/regression_loss.ts';
+import { cosineLossGradRef, cosineLossRef, l1LossGradRef, l1LossRef, l2LossGradRef, l2LossRef } from '../kernels/regression_loss.ref.ts';
+import { sigmoidLoss } from '../kernels/sigmoid_loss.ts';
+import { sigmoidLossGradRef, sigmoidLossRef } from '../kernels/sigmoid_loss.ref.ts';
+import { sigreg } from '../kernels/sigreg.ts';
+import { sigregGradRef, sigregRef } from '../kernels/sigreg.ref.ts';
+import { alignment, uniformity } from '../kernels/uniformity.ts';
+import { alignmentGradRef, alignmentRef, uniformityRef } from '../kernels/uniformity.ref.ts';
+import { vicregLoss } from '../kernels/vicreg.ts';
+import { vicregLossGradRef, vicregLossRef } from '../kernels/vicreg.ref.ts';
+import { bytesOf, pair, whole } from './case.ts';
+import type { Case, Check, Input, Profile, Values } from './case.ts';
 import { FULL_SIZE, SHIPPED } from './sizes.ts';
 
 /** Log of 1 / temperature 0.07, where CLIP begins (what inputs of kind `scale` hold); the gradient of the scale itself is part of the small batches. */
@@ -77,10 +87,44 @@ function contrast(use: string, profile: Profile, n: number, dim: number): Case[]
   });
 }
 
-/** Contrastive losses of the model. */
+/** Directions of SIGReg. */
+const PROJECTIONS = 256;
+
+/** The losses that are no contrast between all pairs, and those of the second stage's studies, on one batch. */
+function others(use: string, profile: Profile, n: number, dim: number): Case[] {
+  const shape = [n, dim];
+  const free: Input = { shape, grad: true };
+  const unit: Input = { shape, kind: 'unit', grad: true };
+  const base = { use, profile, shape: `N ${n}, D ${dim}`, limit: 1e-11 };
+  const both = { ...base, inputs: [free, free], bytes: [bytesOf(shape, shape), 2 * bytesOf(shape, shape)] as const };
+  const square = 2 * n * n * dim;
+  return [
+    ...pair({ ...both, op: 'cosineLoss', run: ([p, y]) => cosineLoss(p!, y!), forward: whole(([p, y]) => cosineLossRef(p!, y!, dim)), backward: whole(([p, y], dy) => cosineLossGradRef(p!, y!, dim, dy)) }),
+    ...pair({ ...both, op: 'l1Loss', run: ([p, y]) => l1Loss(p!, y!), forward: whole(([p, y]) => l1LossRef(p!, y!, dim)), backward: whole(([p, y], dy) => l1LossGradRef(p!, y!, dim, dy)) }),
+    ...pair({ ...both, op: 'l2Loss', run: ([p, y]) => l2Loss(p!, y!), forward: whole(([p, y]) => l2LossRef(p!, y!, dim)), backward: whole(([p, y], dy) => l2LossGradRef(p!, y!, dim, dy)) }),
+    ...pair({ ...both, op: 'alignment', inputs: [unit, unit], run: ([p, y]) => alignment(p!, y!), forward: whole(([p, y]) => alignmentRef(p!, y!, dim)), backward: whole(([p, y], dy) => alignmentGradRef(p!, y!, dim, dy)) }),
+    ...pair({ ...base, op: 'uniformity', inputs: [{ shape, kind: 'unit' }], flop: [square, 0], run: ([p]) => uniformity(p!), forward: whole(([p]) => uniformityRef(p!, dim)) }),
+    ...pair({
+      ...base, op: 'sigmoidLoss', inputs: [unit, unit, { shape: [1], kind: 'scale', grad: true }, { shape: [1], grad: true }], flop: [square, 3 * square],
+      run: ([p, y, s, b]) => sigmoidLoss(p!, y!, s!, b!), forward: whole(([p, y, s, b]) => sigmoidLossRef(p!, y!, s!, b!, dim)), backward: whole(([p, y, s, b], dy) => sigmoidLossGradRef(p!, y!, s!, b!, dim, dy)),
+    }),
+    ...pair({
+      ...base, op: 'vicregLoss', inputs: [free, free], flop: [4 * n * dim * dim, 8 * n * dim * dim],
+      run: ([x, y]) => vicregLoss(x!, y!).loss, forward: whole(([x, y]) => vicregLossRef(x!, y!, dim).slice(0, 1)), backward: whole(([x, y], dy) => vicregLossGradRef(x!, y!, dim, dy)),
+    }),
+    ...pair({
+      ...base, op: 'sigreg', shape: `N ${n}, D ${dim}, ${PROJECTIONS} directions`, inputs: [free, { shape: [PROJECTIONS, dim], kind: 'unit' }], flop: [2 * n * dim * PROJECTIONS, 4 * n * dim * PROJECTIONS],
+      run: ([x, directions]) => sigreg(x!, { directions: directions! }), forward: whole(([x, d]) => sigregRef(x!, d!, dim)), backward: whole(([x, d], dy) => sigregGradRef(x!, d!, dim, dy)),
+    }),
+  ];
+}
+
+/** Losses of the model. */
 export const LOSSES: readonly Case[] = [
   ...contrast('shipped batch', 'quick', SHIPPED.batch, SHIPPED.dim),
+  ...others('shipped batch', 'quick', SHIPPED.batch, SHIPPED.dim),
   ...contrast('full-size batch of 512', 'model', 512, FULL_SIZE.dim),
+  ...others('full-size batch of 512', 'model', 512, FULL_SIZE.dim),
   ...contrast('full-size batch of 4,096', 'full', 4096, FULL_SIZE.dim),
   ...contrast('the paper\'s batch', 'full', 24_576, FULL_SIZE.dim),
 ];

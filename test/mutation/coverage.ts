@@ -71,10 +71,10 @@ const MOST_CASES = 12;
 
 /**
  * The cases that can see a fault, cheapest and most telling first: three of middling size on one variant, then one large case for every other variant, then all.
- * @param all from `coverage` @param files changed kernels @param entry entry point around the fault, if it stands in one @returns batches
+ * @param all from `coverage` @param changed `file:entry` of the kernels that hold the fault @returns batches
  */
-export function order(all: readonly Covered[], files: ReadonlySet<string>, entry: string | undefined): Spec[][] {
-  const of = (c: Covered): string[] => c.uses.filter(u => files.has(u.split(':')[0]!) && (entry === undefined || u.split(':')[1]!.split('#')[0] === entry));
+export function order(all: readonly Covered[], changed: ReadonlySet<string>): Spec[][] {
+  const of = (c: Covered): string[] => c.uses.filter(u => changed.has(u.split('#')[0]!));
   const drawn = all.filter(c => c.spec.heavy === undefined && of(c).length).sort((a, b) => a.elements - b.elements);
   const count = new Map<string, number>();
   for (const c of drawn) for (const u of of(c)) count.set(u, (count.get(u) ?? 0) + 1);
@@ -92,11 +92,11 @@ export function order(all: readonly Covered[], files: ReadonlySet<string>, entry
   const rest = [...drawn].reverse().filter(c => !chosen.has(c));
   const heavy = all.filter(c => c.spec.heavy !== undefined && of(c).length);
   const batches: Spec[][] = first.length ? [first.map(c => c.spec)] : [];
-  const compiled = new Set(first.flatMap(c => c.uses));
+  const compiled = new Set(first.flatMap(of));
   let open: Spec[] = [], fresh = 0;
   const close = (): void => { if (open.length) batches.push(open); open = []; fresh = 0; };
   for (const c of [...second, ...rest]) {
-    const added = c.uses.filter(u => files.has(u.split(':')[0]!) && !compiled.has(u));
+    const added = of(c).filter(u => !compiled.has(u));
     if (open.length && (open.length >= MOST_CASES || fresh + added.length > MOST_NEW)) close();
     for (const u of added) compiled.add(u);
     fresh += added.length;

@@ -120,9 +120,9 @@ function name(p: Parsed, i: number, inIndex: boolean, code: string, add: Add): v
     } else if (t.text.length === 1 && LETTERS.includes(t.text)) add('component', t, t.text === 'x' ? 'y' : 'x');
     return;
   }
-  const locals = p.locals.get(t.fn) ?? [];
+  const locals = (p.locals.get(t.fn) ?? []).filter(l => l.from < t.start).map(l => l.name);
   if (inIndex && locals.includes(t.text)) {
-    const others = locals.filter(l => l !== t.text);
+    const others = [...new Set(locals)].filter(l => l !== t.text);
     const other = others[(t.start * 31 + others.length) % Math.max(1, others.length)];
     if (other) add('index', t, other);
   }

@@ -12,7 +12,7 @@ import { SHARES, coverage, nullDevice, order } from './coverage.ts';
 import type { Covered, Variant } from './coverage.ts';
 import { planted } from './select.ts';
 import type { Site } from './sites.ts';
-import { parse } from './tokens.ts';
+import { entriesOf, parse } from './tokens.ts';
 
 /** What the parent asks for. */
 export type Task = { readonly id: number; readonly site: Site };
@@ -32,14 +32,15 @@ export type Report =
 
 const send = (report: Report): Promise<void> => new Promise((done, fail) => { process.send!(report, (error: Error | null) => (error ? fail(error) : done())); });
 
-interface Inner { readonly pipelines: Map<string, { readonly kernel: Kernel }> }
+interface Held { readonly kernel: Kernel; readonly entry: string }
+interface Inner { readonly pipelines: Map<string, Held> }
 const cacheOf = (device: Device): Inner['pipelines'] => (device.recorder as unknown as Inner).pipelines;
 
 /** Takes the pipelines of changed kernels out of the cache. @returns what puts them back and the faulty ones away */
-function aside(device: Device, files: ReadonlySet<string>): () => void {
+function aside(device: Device, changed: ReadonlySet<string>): () => void {
   const cache = cacheOf(device);
-  const take = (): [string, { readonly kernel: Kernel }][] => {
-    const mine = [...cache].filter(([, p]) => files.has(p.kernel.name));
+  const take = (): [string, Held][] => {
+    const mine = [...cache].filter(([, p]) => changed.has(`${p.kernel.name}:${p.entry}`));
     for (const [key] of mine) cache.delete(key);
     return mine;
   };
@@ -62,12 +63,12 @@ async function withTexts<T>(texts: ReadonlyMap<string, string>, fn: () => Promis
 }
 
 /** What the compiler says against the changed kernels, or undefined. */
-async function refusal(device: Device, variants: readonly Variant[], files: ReadonlySet<string>): Promise<string | undefined> {
+async function refusal(device: Device, variants: readonly Variant[], changed: ReadonlySet<string>): Promise<string | undefined> {
   const { gpu } = device;
   const tried = new Set<string>();
   for (const { kernel, entry, options } of variants) {
     const form = `${kernel.name}:${entry}:${options.header ?? ''}`;
-    if (!files.has(kernel.name) || tried.has(form) || options.storage) continue;
+    if (!changed.has(`${kernel.name}:${entry}`) || tried.has(form) || options.storage) continue;
     tried.add(form);
     gpu.pushErrorScope('validation');
     gpu.pushErrorScope('internal');
@@ -118,15 +119,24 @@ async function attack(s: Session, batches: readonly (readonly Spec[])[]): Promis
   return undefined;
 }
 
+/** `file:entry` of every entry point that runs the changed place. */
+function touched(site: Site, texts: ReadonlyMap<string, string>): Set<string> {
+  const fn = site.fn;
+  return new Set([...texts].flatMap(([name, code]) => {
+    const parsed = parse(code);
+    const own = [fn, fn.replace(/4$/, '_elem')].filter(f => f === '' || parsed.mentions.has(f));
+    return own.flatMap(f => [...entriesOf(parsed, f)]).map(entry => `${name}:${entry}`);
+  }));
+}
+
 async function judge(s: Session, site: Site): Promise<Verdict> {
   const texts = planted(KERNELS, site);
-  const files = new Set(texts.keys());
-  const refused = await withTexts(texts, () => refusal(s.nothing, s.nothing.recorder.variants(), files));
+  const changed = touched(site, texts);
+  const refused = await withTexts(texts, () => refusal(s.nothing, s.nothing.recorder.variants(), changed));
   if (refused) return { result: 'refused', detail: shortened(refused.replace(/^.*?error: /s, '')) };
-  const inEntry = site.file !== 'special' && parse(texts.get(site.file)!).entries.has(site.fn) ? site.fn : undefined;
-  const batches = order(s.covered, files, inEntry);
+  const batches = order(s.covered, changed);
   for (;;) {
-    const back = aside(s.device, files);
+    const back = aside(s.device, changed);
     const found = await withTexts(texts, () => attack(s, batches));
     back();
     if (!found) return { result: 'survived', cases: batches.flat().length };
