@@ -3,6 +3,7 @@ import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
+import { backwardByProducts } from './attention_backward.ts';
 import { groupsFor, rowLoads } from './row_loads.ts';
 import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar } from './wgsl.gen.ts';
 
@@ -17,6 +18,10 @@ export interface AttentionOptions {
   scale?: number;
   /** Which kernel file runs; tests and benchmarks name one, everyone else leaves the choice to the adapter. */
   variant?: AttentionVariant;
+  /** How the backward runs: 'products' as matrix products over tiles in a bounded workspace, 'streaming' like the forward. Default by size; tests and benchmarks name one. */
+  backward?: 'products' | 'streaming';
+  /** Bytes of the tiles of the backward by products, default 16 MiB. */
+  workspaceBytes?: number;
 }
 
 /** plain: any adapter, Dh a multiple of 4. scalar: any adapter, any Dh. lanes4, lanes8: subgroups of at least that size, Dh a multiple of 4. */
@@ -44,6 +49,8 @@ const VARIANTS: Readonly<Record<AttentionVariant, Variant>> = {
 const CHOICE: Readonly<Record<string, AttentionVariant>> = { swiftshader: 'lanes4', lavapipe: 'lanes8' };
 const LANES: Readonly<Partial<Record<AttentionVariant, number>>> = { lanes4: 4, lanes8: 8 };
 const ROWS_WG = 32;
+/** Tokens from which the backward runs as products: below, their launches cost more than they save. */
+const PRODUCTS_FROM = 64;
 
 /** Whether a variant can run here: a workgroup of the lane files has to be inside one subgroup. @param device where @param variant name @param headDim Dh @returns yes or no */
 export function attentionRuns(device: Device, variant: AttentionVariant, headDim: number): boolean {
@@ -122,6 +129,10 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     const stats = Tensor.empty(device, [batch, heads, tq, 2]);
     dispatch(device, attention_rows, 'forward', { y, dy, lse, stats }, { batch, heads, tq, width: headDim / loads.width },
       groupsFor(batch * heads * tq, ROWS_WG), { header: loads.header, constants: { ...loads.constants, WG: ROWS_WG } });
+    if ((options.backward ?? (Math.min(tq, tk) >= PRODUCTS_FROM ? 'products' : 'streaming')) === 'products') {
+      const job = { q, k, v, dy, stats, keyMask, masked: mask !== undefined, causal, window: params.window, scale: params.scale, ...(options.workspaceBytes && { workspaceBytes: options.workspaceBytes }) };
+      return backwardByProducts(device, job, needs);
+    }
     const shared = { q, k, v, key_mask: keyMask, stats, dy };
     let dq: Tensor | undefined, dk: Tensor | undefined, dv: Tensor | undefined;
     if (needs[0]) {

@@ -103,6 +103,8 @@ const attentions: readonly OpCase[] = [
     run: d => [8, 7].filter(width => attentionRuns(d, variant, width)).flatMap(width => [{}, { causal: true, window: 3 }, { mask: masks(d) }].flatMap(options =>
       both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, variant }), [[1, 6, 4, width], [1, 5, 2, width], [1, 5, 2, width]]))),
   })),
+  onEveryTile('attention backward by products', d => [8, 7].flatMap(width => [{}, { causal: true, window: 3, workspaceBytes: 8 * 4 * 5 * 4 }, { mask: masks(d) }].flatMap(options => [4, 5].flatMap(tk => (
+    'mask' in options && tk === 4 ? [] : both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, backward: 'products' }), [[1, 6, 4, width], [1, tk, 2, width], [1, tk, 2, width]])))))),
   {
     name: 'rope',
     run: d => (['half', 'adjacent'] as const).flatMap(pairs => [8, 6].flatMap(headDim =>
@@ -176,7 +178,7 @@ const storage: readonly OpCase[] = (['f16', 'bf16', 'i8', 'i4'] as const).map((d
     const parts = [8, 7].map(n => ops.concat([small([2, n], 7), small([3, n], 8)], 0));
     return [...quads, ...rows, ...parts, ...[8, 7].map(n => ops.cast(small([4, n], 9), 'f32')), ops.add(small([4, 3], 9), small([4, 3], 10)),
       ops.rope(small([1, 4, 2, 6], 10), ops.ropeTable1d(d, { tokens: 4, headDim: 6, theta: 100 }), { pairs: 'adjacent' }),
-      ops.cast(ops.full(d, [9], 0.1), 'f16'), ops.cast(ops.full(d, [8], 0.1), 'bf16'), ops.cast(ops.full(d, [7], 0.1), 'bf16'), ops.cast(ops.full(d, [8], 0.1), 'f16')];
+      ops.cast(ops.full(d, [9], 0.1), 'f16'), ops.cast(small([3, 3], 11), 'f32'), ops.cast(ops.full(d, [8], 0.1), 'bf16'), ops.cast(ops.full(d, [7], 0.1), 'bf16'), ops.cast(ops.full(d, [8], 0.1), 'f16')];
   },
 }));
 

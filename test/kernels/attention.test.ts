@@ -201,4 +201,18 @@ test('refuses what does not fit, by name', async () => {
   refuses(() => attention(q, k, k, { scale: NaN }), 'attention: scale is NaN');
 });
 
+test('the backward by products gives the gradients of the streaming one, whatever fits into its workspace', async () => {
+  const d = await device();
+  for (const [tq, tk, options] of [[65, 65, {}], [33, 70, { causal: true }], [64, 64, { window: 9 }], [70, 30, { window: 5 }], [40, 40, { causal: true, window: 7 }]] as const) {
+    const [q, k, v, dy] = [[2, tq, 4, 8], [2, tk, 2, 8], [2, tk, 2, 8], [2, tq, 4, 8]].map((s, i) => Tensor.from(d, random(s, i + 1), s)) as [Tensor, Tensor, Tensor, Tensor];
+    for (const t of [q, k, v]) t.needsGrad = true;
+    const run = (more: object): Tensor[] => scope(() => gradients(attention(q, k, v, { ...options, ...more }), dy, [q, k, v]) as Tensor[]);
+    const streaming = await Promise.all(run({ backward: 'streaming' }).map(t => t.read()));
+    for (const workspaceBytes of [1, 2 ** 15, 2 ** 24]) {
+      const got = await Promise.all(run({ backward: 'products', workspaceBytes }).map(t => t.read()));
+      got.forEach((g, i) => close(g, streaming[i]!, { nmse: 1e-11, name: `gradient ${i} of ${tq} × ${tk} ${JSON.stringify(options)} in ${workspaceBytes} bytes` }));
+    }
+  }
+});
+
 test.run();
