@@ -53,7 +53,7 @@ export const PROBES: readonly Probe[] = [
   { name: 'erf', wgsl: 'erf4(x)', reference: erf, ulp: 4, flat: ODD_FLAT(0x40c00000) },
   { name: 'rsqrt', wgsl: 'rsqrt4(x)', reference: x => 1 / Math.sqrt(x), ulp: 2, flat: ROOT_FLAT, subnormals: true },
   { name: 'gelu', wgsl: 'gelu4(x)', reference: gelu, ulp: 8, ofInput: GELU },
-  { name: 'gelu, tanh form', wgsl: 'gelu_tanh4(x)', reference: geluTanh, ulp: 8, ofInput: GELU },
+  { name: 'gelu tanh', wgsl: 'gelu_tanh4(x)', reference: geluTanh, ulp: 8, ofInput: GELU },
   { name: 'silu', wgsl: 'silu4(x)', reference: silu, ulp: 8, ofInput: GELU },
   { name: 'built-in exp', wgsl: 'exp(x)', reference: Math.exp, flat: EXP_FLAT, builtin: true },
   { name: 'built-in log', wgsl: 'log(x)', reference: Math.log, flat: LOG_FLAT, builtin: true },

@@ -50,7 +50,7 @@ const ENDS: Readonly<Record<string, readonly number[]>> = {
   'erf':             [0, -0, 1, -1, 1, -1, -0.8427008],
   'rsqrt':           [INF, -INF, 0, NaN, 1e-15, NaN, NaN],
   'gelu':            [0, -0, INF, NaN, 1e30, -0, -0.15865525],
-  'gelu, tanh form': [0, -0, INF, NaN, 1e30, -0, -0.15880801],
+  'gelu tanh':       [0, -0, INF, NaN, 1e30, -0, -0.15880801],
   'silu':            [0, -0, INF, NaN, 1e30, -0, -0.2689414],
 };
 
