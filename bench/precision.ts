@@ -1,7 +1,5 @@
 // `vl-jepa bench precision`: how far the special functions of the kernels, and the language's own beside them, are from float64, over all f32 inputs or a dense sample.
-// By itself: node dist/bench/precision.js [--sample] [--only NAME,NAME] [--output FILE]
 import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { CLASSES, Count, PROBES, SLICE, evaluate, numberOf } from '../test/special_probe.ts';
@@ -37,6 +35,7 @@ export interface PrecisionRow {
   inputs: number;
   /** Which inputs those are. */
   range: string;
+  command: string;
   /** Results of at least 2^-126 of inputs that are no subnormals. */
   normal: Errors;
   subnormalInputs: Errors;
@@ -80,7 +79,7 @@ async function measure(device: Device, probe: Probe, sample: boolean, say: (text
   return {
     name: probe.name, wgsl: probe.wgsl, builtin: probe.builtin === true,
     limit: probe.ulp === undefined ? 'none' : `${probe.ulp} ULP${probe.ofInput ? ` or ${probe.ofInput} |x|` : ''}`,
-    inputs: count.inputs, range: sample ? SAMPLE_RANGE : 'all 2^32 f32', normal: errorsOf(probe, count.normal), subnormalInputs: errorsOf(probe, count.subnormalInput), beyond: count.beyond,
+    inputs: count.inputs, range: sample ? SAMPLE_RANGE : 'all 2^32 f32', command: `vl-jepa bench precision${sample ? ' --sample' : ''} --only '${probe.name}'`, normal: errorsOf(probe, count.normal), subnormalInputs: errorsOf(probe, count.subnormalInput), beyond: count.beyond,
     smallResults: { right: small.kept, zero: small.zero, wrong: small.wrong },
     ends: { right: special.right, wrong: special.wrong, firstWrong: special.wrong ? `${hex(special.wrongBits)} gave ${hex(special.wrongGot)}` : undefined },
     seconds: (performance.now() - began) / 1000,
@@ -112,13 +111,8 @@ export async function benchPrecision({ sample = false, only, output, json = fals
     const row = await measure(device, probe, sample, say);
     say(line(row));
     rows = [...PROBES.flatMap(p => (p === probe ? [row] : rows.filter(r => r.name === p.name)))];
-    result = { adapter: device.adapter, date: new Date().toISOString(), command: `vl-jepa bench precision${sample ? ' --sample' : ''}`, node: process.version, rows };
+    result = { adapter: device.adapter, date: new Date().toISOString(), node: process.version, rows };
     if (output) await writeFileAtomic(output, `${JSON.stringify(result, null, 1)}\n`);
   }
   return result;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const value = (flag: string): string | undefined => (process.argv.includes(flag) ? process.argv[process.argv.indexOf(flag) + 1] : undefined);
-  await benchPrecision({ sample: process.argv.includes('--sample'), only: value('--only')?.split(','), output: value('--output') });
 }
