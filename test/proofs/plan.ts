@@ -60,7 +60,7 @@ export interface Planned {
 }
 
 const WEIGHTS: readonly ValueClass[] = ['normal', 'normal', 'normal', 'integers', 'integers', 'outliers', 'constant', 'extremes'];
-const STORED = 0.4;
+const STORED = 0.3;
 
 function classOf(proof: Proof, drawn: ValueClass, only: ValueClass | undefined): ValueClass {
   const wanted = only ?? drawn;
@@ -98,7 +98,7 @@ export function plan(proof: Proof, spec: Spec, shares: Shares): Planned {
   const types = storageOf(c, d, plain || heavy !== undefined);
   const wants = { again: d.chance(shares.again), permuted: d.chance(shares.permuted), nonfinite: d.chance(shares.nonfinite), differences: d.chance(shares.differences) };
   const [one, other] = d.chance(0.5) ? PATTERNS : [PATTERNS[1], PATTERNS[0]];
-  const nativeF16 = d.chance(0.5);
+  const nativeF16 = d.chance(0.5) && types.includes('f16'); // otherwise the same pipelines would be built twice
   const inputs = valuesOf(proof, c, types, kind, seed);
   const gradients = proof.backward !== undefined && kind !== 'extremes' && (heavy ? heavy.gradients === true : true);
   const runs: Run[] = [{ role: 'first', inputs, poison: one, gradients }];
