@@ -32,7 +32,7 @@ function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, 
   }
   let total = 0;
   for (let j = 0; j < tk; j++) {
-    p[j] = allowed(c, b, i, j) ? Math.exp(p[j]! - top) : 0;
+    p[j] = allowed(c, b, i, j) && p[j] !== -Infinity ? Math.exp(p[j]! - top) : 0; // a logit of -Inf hides a key
     total += p[j]!;
   }
   return total === 0 ? p : p.map(x => x / total);

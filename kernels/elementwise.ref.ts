@@ -72,8 +72,8 @@ export const affineRef = (x: Float64Array, factor: number, offset: number): Floa
 /** Gradient of `affineRef`. @param dy [n] @param factor number @returns [n] */
 export const affineGradRef = (dy: Float64Array, factor: number): Float64Array => dy.map(v => v * Math.fround(factor));
 
-/** e^x with x clamped to [-87.3, 88.7]. @param x [n] @returns [n] */
-export const expRef = (x: Float64Array): Float64Array => x.map(v => Math.exp(Math.max(-87.3, Math.min(88.7, v))));
+/** e^x. @param x [n] @returns [n] */
+export const expRef = (x: Float64Array): Float64Array => x.map(Math.exp);
 
 /** dy e^x. @param x [n] @param dy [n] @returns [n] */
 export const expGradRef = (x: Float64Array, dy: Float64Array): Float64Array => expRef(x).map((y, i) => dy[i]! * y);

@@ -62,9 +62,9 @@ fn absorb(state: vec2f, c: vec4f, s: f32) -> vec2f {
     l *= exp_neg_of(s * (m - most));
     m = most;
   }
-  let e = exp_neg4(s * (c - m));
+  let e = select(exp_neg4(s * (c - m)), vec4f(0.0), c == vec4f(NONE)); // not by m: max may drop a NaN, which has to reach the sum
   l += (e.x + e.y) + (e.z + e.w);
-  return vec2f(m, select(l, 0.0, m == NONE));
+  return vec2f(m, l);
 }
 
 @compute @workgroup_size(WG)
@@ -131,13 +131,14 @@ fn soften(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u
   let c = positive[i];
   var coefficients = vec4f(c, 0.0, 0.0, c);
   var term = 0.0;
-  if (state.y > 0.0) {
+  if (bitcast<u32>(state.y) != 0u) { // NaN goes in
     let z = s * (state.x - c) + log_of(state.y);
     let e = exp_neg_of(-abs(z));
     let mass = select(e, 1.0, z >= 0.0) / (1.0 + e);
     coefficients = vec4f(state.x, mass / state.y, mass, c);
     term = max(z, 0.0) + log1p_of(e);
   }
+  if ((bitcast<u32>(c) & 0x7f800000u) == 0x7f800000u) { term = abs(c); } // NaN or infinite: no softmax makes a loss of it
   softened[i] = coefficients;
   terms[i] = term;
   lse[i] = s * c + term;

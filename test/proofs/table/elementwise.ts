@@ -94,7 +94,7 @@ const affine: readonly Proof[] = [
   proof<null>({
     name: 'exp', ops: ['exp'],
     // Where the result is near the largest f32, its gradient dy e^x has no number.
-    draw: r => { const beyond = r.chance(0.3); return { inputs: [half(one(r), { scale: 3, most: beyond ? 1e38 : 80, grad: !beyond })], options: null }; },
+    draw: r => { const beyond = r.chance(0.3); return { inputs: [half(one(r), { scale: 0.4, most: beyond ? 1e38 : 80, grad: !beyond })], options: null }; },
     run: ([x]) => ops.exp(x!),
     reference: ([x]) => arithmetic.expRef(x!),
     backward: ([x], dy) => [arithmetic.expGradRef(x!, dy)],

@@ -6,10 +6,13 @@ import type { Draw, Input } from '../proof.ts';
 /** How activations may be stored. */
 export const HALVES = ['f16', 'bf16'] as const;
 /** How weights may be stored. */
-export const WEIGHTS = ['f16', 'bf16', 'i8', 'i4'] as const;
+const WEIGHTS = ['f16', 'bf16', 'i8', 'i4'] as const;
 
 /** Values of any sign, stored as f32 or one of the halves. @param shape sizes @param more what else the input says @returns the input */
 export const half = (shape: Shape, more: Omit<Input, 'shape' | 'kind'> = {}): Input => ({ shape, kind: 'float', storage: HALVES, ...more });
+
+/** Values of any sign, stored in any way that weights are; without elements there are no scales. @param shape sizes @param more what else the input says @returns the input */
+export const weight = (shape: Shape, more: Omit<Input, 'shape' | 'kind'> = {}): Input => ({ shape, kind: 'float', storage: size(shape) === 0 ? HALVES : WEIGHTS, ...more });
 
 /** Values of any sign. @param shape sizes @param more what else the input says @returns the input */
 export const float = (shape: Shape, more: Omit<Input, 'shape' | 'kind'> = {}): Input => ({ shape, kind: 'float', ...more });

@@ -49,7 +49,7 @@ const infoNCE = proof<Contrast>({
     const grads = [dp, dtext, Float64Array.of(dLogScale)].map(g => g.map(v => v * dy[0]!));
     return o.grouped ? [...grads, undefined] : grads;
   },
-  limit: 1e-11, nonfinite: 'not finite',
+  limit: 1e-11, nonfinite: { spreads: 'an infinite product of a row and a text may come out of the matrix product as NaN' },
 });
 
 /** Entries of this group. */

@@ -9,7 +9,7 @@ import { sliceGradRef, sliceRows } from '../../../kernels/slice.ref.ts';
 import { transpose5, transposeGradRef } from '../../../kernels/transpose.ref.ts';
 import { proof } from '../proof.ts';
 import type { Draw, Input, Proof } from '../proof.ts';
-import { WEIGHTS, float, half, ids, large } from './inputs.ts';
+import { float, half, ids, large, weight } from './inputs.ts';
 
 /** Floats, or words that are no floats. */
 const elements = (r: Draw, shape: readonly number[], words: boolean): Input => (words ? { shape, kind: 'ids', below: 2 ** 24 } : half(shape));
@@ -101,7 +101,7 @@ const embedding = proof<Lookup>({
   draw: r => {
     const [rows, width] = [Math.max(1, r.pick([r.int(1, 3), r.size(1)])), r.size(0, 65)];
     const n = large(r, 0.2) ? r.int(100, 300) : r.size(0, 40); // chains of one id longer than a block of 32
-    const table = float([rows, width], { storage: WEIGHTS });
+    const table = weight([rows, width]);
     if (r.chance(0.25)) return { inputs: [table], options: { rows, width, host: Array.from({ length: n }, () => r.int(0, rows - 1)) } };
     const shape = r.pick([[n], [1, n], [n, 2]]);
     return { inputs: [table, ids(shape, rows + r.pick([0, 0, 2]))], options: { rows, width } }; // ids beyond the table take its last row

@@ -9,7 +9,7 @@ import { patchEmbedGradRef, patchEmbedRef } from '../../../kernels/patch_embed.r
 import type { PatchSizes } from '../../../kernels/patch_embed.ref.ts';
 import { proof } from '../proof.ts';
 import type { Draw, Proof } from '../proof.ts';
-import { WEIGHTS, float, half, large } from './inputs.ts';
+import { float, half, large, weight } from './inputs.ts';
 
 /** The adapter's own tile, or that of another profile where this adapter can run it. */
 type TileName = 'lavapipe' | 'swiftshader' | 'default' | undefined;
@@ -47,7 +47,7 @@ const matmul = proof<Product>({
     const [transposeA, transposeB, shared] = [r.chance(0.5), r.chance(0.5), lead.length === 0 || r.chance(0.5)];
     const a = transposeA ? [k, m] : [m, k], b = transposeB ? [n, k] : [k, n];
     return {
-      inputs: [half([...lead, ...a], { most: MULTIPLIABLE }), half(shared ? b : [...lead, ...b], { most: MULTIPLIABLE, storage: WEIGHTS })],
+      inputs: [half([...lead, ...a], { most: MULTIPLIABLE }), weight(shared ? b : [...lead, ...b], { most: MULTIPLIABLE })],
       options: { m, n, k, transposeA, transposeB, shared, batch: size(lead), lead, tile: tile(r) },
     };
   },
@@ -79,7 +79,7 @@ function linear(name: string, activations: readonly Affine['activation'][], exac
       const activation = r.pick(activations);
       const [most, scale] = exact ? [MULTIPLIABLE, 1] : [1e3, 0.3];
       return {
-        inputs: [half([...lead, k], { most, scale, grad: !r.chance(0.2) }), half([n, k], { most, scale, storage: WEIGHTS, grad: !r.chance(0.2) }), ...(bias ? [half([n], { most, grad: !r.chance(0.2) })] : [])],
+        inputs: [half([...lead, k], { most, scale, grad: !r.chance(0.2) }), weight([n, k], { most, scale, grad: !r.chance(0.2) }), ...(bias ? [half([n], { most, grad: !r.chance(0.2) })] : [])],
         options: { lead, m, n, k, bias, activation, tile: tile(r) },
       };
     },
