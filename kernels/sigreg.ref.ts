@@ -64,14 +64,13 @@ export function sigregGradRef(x: Float64Array, directions: Float64Array, dim: nu
   const n = x.length / dim, many = directions.length / dim;
   const dx = new Float64Array(x.length);
   for (let m = 0; m < many; m++) {
+    const dz = new Float64Array(n);
     for (const [t, weight, target] of points(knots, range)) {
       const [re, im] = round(Float64Array.from(differenceAt(z, many, m, t, target))) as unknown as [number, number];
-      for (let i = 0; i < n; i++) {
-        const [cos, sin] = round(Float64Array.of(Math.cos(t * z[i * many + m]!), Math.sin(t * z[i * many + m]!)));
-        const dz = ((2 * dloss[0]! * weight * t) / many) * (im * cos! - re * sin!);
-        for (let d = 0; d < dim; d++) dx[i * dim + d]! += dz * directions[m * dim + d]!;
-      }
+      const [cos, sin] = [Math.cos, Math.sin].map(f => round(dz.map((_, i) => f(t * z[i * many + m]!))));
+      for (let i = 0; i < n; i++) dz[i]! += ((2 * dloss[0]! * weight * t) / many) * (im * cos![i]! - re * sin![i]!);
     }
+    for (let i = 0; i < n; i++) for (let d = 0; d < dim; d++) dx[i * dim + d]! += dz[i]! * directions[m * dim + d]!;
   }
   return dx;
 }

@@ -7,6 +7,7 @@ import { concat } from '../kernels/concat.ts';
 import { mul } from '../kernels/elementwise.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { sum } from '../kernels/sum.ts';
+import { alignment, uniformity } from '../kernels/uniformity.ts';
 import { centerColumns } from '../kernels/vicreg.ts';
 
 /** How spread out the unit rows of a batch are. */
@@ -17,6 +18,16 @@ export interface Spread {
   readonly cosine: number;
   /** Effective number of dimensions tr(C)² / tr(C²) of the covariance C: between 1 and min(N − 1, D), 0 where nothing varies. */
   readonly rank: number;
+}
+
+/** What a batch of pairs says about its embeddings: their spread, and how near pairs are and how evenly the rest lies (Wang & Isola, spec 1.5). */
+export interface Meters {
+  readonly predictions: Spread;
+  readonly texts: Spread;
+  /** Mean |p − y|² of the pairs: 0 at best, 2 at random. */
+  readonly alignment: number;
+  /** Log of the mean exp(−2 |a − b|²) over pairs of different predictions, and of different texts: 0 for one vector, about −4 at random. */
+  readonly uniformity: readonly [number, number];
 }
 
 /** Embeddings have collapsed. */
@@ -74,6 +85,21 @@ export function spreadOf(sums: ArrayLike<number>, rows: number): Spread {
   const squares = rows * mean + variation; // Σ |x|², N where the rows are unit rows
   const power = sums[2 * dim]!;
   return { deviation: Math.sqrt(dim) * deviations, cosine: (rows * rows * mean - squares) / (squares * (rows - 1)), rank: power > 0 ? (variation * variation) / power : power === 0 ? 0 : NaN };
+}
+
+/**
+ * What `metersOf` needs, in one small tensor.
+ * @param p [N, D] predictions, unit rows, N ≥ 2 @param y [N, D] texts, unit rows @returns [4D + 5]
+ */
+export const meterSums = (p: Tensor, y: Tensor): Tensor => scope(() => noGrad(() => concat([alignment(p, y), uniformity(p), uniformity(y), spreadSums(p), spreadSums(y)], 0)));
+
+/**
+ * The meters of a batch.
+ * @param sums [4D + 5] read from `meterSums` @param rows N ≥ 2 @returns spread, alignment and uniformity
+ */
+export function metersOf(sums: Float32Array, rows: number): Meters {
+  const half = (sums.length - 3) / 2;
+  return { predictions: spreadOf(sums.subarray(3, 3 + half), rows), texts: spreadOf(sums.subarray(3 + half), rows), alignment: sums[0]!, uniformity: [sums[1]!, sums[2]!] };
 }
 
 /** Watches the spread of embeddings during training. */

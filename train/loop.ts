@@ -8,8 +8,8 @@ import type { VLJEPA } from '../model/vl_jepa.ts';
 import { AdamW, decays } from './adamw.ts';
 import { WeightAverage } from './average.ts';
 import { cachedGradient } from './cached_gradient.ts';
-import { CollapseAlarm, spreadOf, spreadSums } from './collapse.ts';
-import type { CollapseOptions, CollapseWarning, Spread } from './collapse.ts';
+import { CollapseAlarm, meterSums, metersOf } from './collapse.ts';
+import type { CollapseOptions, CollapseWarning, Meters } from './collapse.ts';
 import { LOSSES, SIGLIP_START } from './losses.ts';
 import type { PictureBatch, PictureBatches } from './pictures.ts';
 import { checkRecipe, fingerprint } from './recipe.ts';
@@ -33,8 +33,8 @@ export interface StepReport {
   lr: number;
   /** Wall time of this step. */
   timeMs: number;
-  /** Spread of the embeddings, at the steps that the alarm measures. */
-  spread?: { predictions: Spread; texts: Spread };
+  /** Of the embeddings, at the steps that the alarm measures. */
+  meters?: Meters;
   /** What is to be said aloud about this step. */
   warnings?: readonly CollapseWarning[];
 }
@@ -113,23 +113,22 @@ export class Trainer {
   private enqueue(batch: PictureBatch, lr: number): Tensor {
     const { model, optimizer } = this;
     return scope(() => {
-      const { loss, embeddings } = this.differentiate(batch);
-      const spread = this.alarm.wants(this.step) ? embeddings.map(spreadSums) : [];
+      const { loss, embeddings: [p, y] } = this.differentiate(batch);
+      const meters = this.alarm.wants(this.step) ? [meterSums(p!, y!)] : [];
       optimizer.step(lr);
       this.average?.update(this.step);
-      return concat([loss, optimizer.gradNorm, model.logScale, ...spread], 0);                    // [3] or [3 + 2 (2 dim + 1)]
+      return concat([loss, optimizer.gradNorm, model.logScale, ...meters], 0);                    // [3] or [3 + 4 dim + 5]
     });
   }
 
-  /** Spread and warnings of a step out of what it read back. */
-  private judge(sums: Float32Array): Pick<StepReport, 'spread' | 'warnings'> {
+  /** Meters and warnings of a step out of what it read back. */
+  private judge(sums: Float32Array): Pick<StepReport, 'meters' | 'warnings'> {
     if (sums.length === 0) return {};
     const rows = this.recipe.batch;
-    const half = sums.length / 2;
-    const spread = { predictions: spreadOf(sums.subarray(0, half), rows), texts: spreadOf(sums.subarray(half), rows) };
-    const most = Math.min(rows - 1, (half - 1) / 2);
-    const warnings = (['predictions', 'texts'] as const).flatMap(side => this.alarm.observe(this.step, side, spread[side], most) ?? []);
-    return { spread, ...(warnings.length ? { warnings } : {}) };
+    const meters = metersOf(sums, rows);
+    const most = Math.min(rows - 1, this.model.config.embeddingDim);
+    const warnings = (['predictions', 'texts'] as const).flatMap(side => this.alarm.observe(this.step, side, meters[side], most) ?? []);
+    return { meters, ...(warnings.length ? { warnings } : {}) };
   }
 
   private batchAt(step: number): PictureBatch {

@@ -3,7 +3,7 @@ import { scope } from '../../engine/memory.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { l2NormalizeRef } from '../../kernels/l2_normalize.ref.ts';
 import { CollapseAlarm, spreadOf, spreadSums } from '../../train/collapse.ts';
-import type { CollapseWarning, Spread } from '../../train/collapse.ts';
+import type { CollapseWarning, Meters, Spread } from '../../train/collapse.ts';
 import { LOSSES, lossWarning } from '../../train/losses.ts';
 import type { LossName } from '../../train/losses.ts';
 import { checkRecipe } from '../../train/recipe.ts';
@@ -86,20 +86,20 @@ test('both sides are counted apart, and small batches are not asked for their ra
 const STEPS = 81;
 
 /** Warnings of a run of the tiny preset, and the last spread that it reported. */
-async function warningsOf(loss: LossName, more: { freezeText?: boolean } = {}): Promise<{ warnings: CollapseWarning[]; measured: number[]; last: { predictions: Spread; texts: Spread } }> {
+async function warningsOf(loss: LossName, more: { freezeText?: boolean } = {}): Promise<{ warnings: CollapseWarning[]; measured: number[]; last: Meters }> {
   const d = await device();
   const poison = d.pool.onAcquire;
   d.pool.onAcquire = undefined; // half of the dispatches otherwise
   const trainer = await tinyTrainer(d, { loss, steps: STEPS, batch: 12, lr: 0.01, warmup: 8, average: 0, weightDecay: 0, ...more });
   const warnings: CollapseWarning[] = [];
   const measured: number[] = [];
-  let last: { predictions: Spread; texts: Spread } | undefined;
+  let last: Meters | undefined;
   while (trainer.step < STEPS) {
     const report = await trainer.advance();
     warnings.push(...(report.warnings ?? []));
-    if (!report.spread) continue;
+    if (!report.meters) continue;
     measured.push(report.step);
-    last = report.spread;
+    last = report.meters;
   }
   release(trainer);
   d.pool.onAcquire = poison;
@@ -110,14 +110,14 @@ test('cosine loss with a Y-Encoder that learns collapses, and the alarm says so'
   const { warnings, measured, last } = await warningsOf('cosine');
   assert.equal(measured, [0, 10, 20, 30, 40, 50, 60, 70, 80]);
   assert.ok(warnings.length > 0 && warnings.every(w => w.kind === 'collapse' && w.step >= 10), JSON.stringify(last));
-  assert.ok(last.texts.cosine > 0.9, JSON.stringify(last));
+  assert.ok(last.texts.cosine > 0.9 && last.alignment < 0.1 && last.uniformity.every(u => u > -0.5), JSON.stringify(last));
 });
 
 for (const loss of ['info-nce', 'siglip'] as const) {
   test(`${loss} does not collapse, and the alarm is silent`, async () => {
     const { warnings, last } = await warningsOf(loss);
     assert.equal(warnings, [], JSON.stringify(last));
-    assert.ok(last.texts.deviation > 0.5 && last.predictions.deviation > 0.3, JSON.stringify(last));
+    assert.ok(last.texts.deviation > 0.5 && last.predictions.deviation > 0.3 && last.alignment < 1 && last.uniformity.every(u => u < -1.5), JSON.stringify(last));
   });
 }
 
