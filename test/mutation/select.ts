@@ -45,7 +45,7 @@ function files(kernels: readonly Kernel[], only: string | undefined): { name: st
   const all = kernels.map(k => ({ name: k.name, sites: sitesOf(k.name, ownText(k)), weight: weightOf(ownText(k)) }));
   const special = specialSites(kernels);
   const weight = new Set(special.map(s => s.line)).size;
-  const found = [...all, { name: 'special', sites: special, weight }].filter(f => f.sites.length && (only === undefined || f.name === only));
+  const found = [...all, { name: 'special', sites: special, weight }].filter(f => f.sites.length && (only === undefined || f.name === only)).sort((a, b) => a.weight - b.weight); // cheap ones first
   if (!found.length) throw new Error(`mutate: no file is named ${only}, expected one of ${all.map(f => f.name).join(', ')}`);
   return found;
 }

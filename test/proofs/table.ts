@@ -10,6 +10,7 @@ import { PROOFS as rows } from './table/rows.ts';
 import { PROOFS as storage } from './table/storage.ts';
 import { PROOFS as sums } from './table/sums.ts';
 import { PROOFS as training } from './table/training.ts';
+import { PROOFS as variants } from './table/variants.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...storage];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...storage, ...variants];

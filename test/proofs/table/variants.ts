@@ -1,0 +1,54 @@
+// Where the general entries look too seldom: every kernel file of attention by itself (drawn among the storage types and options of the general entry, each would get
+// a handful of cases), and element ops over several workgroups that are filled to the last invocation.
+import type { AttentionVariant } from '../../../kernels/attention.ts';
+import { proof } from '../proof.ts';
+import type { Case, Heavy, Proof } from '../proof.ts';
+import { PROOFS as attentions } from './attention.ts';
+import { PROOFS as elements } from './elementwise.ts';
+import { float, ids } from './inputs.ts';
+
+const general = attentions.find(p => p.name === 'attention')!;
+
+interface Sizes { batch: number; tq: number; tk: number; heads: number; kvHeads: number; headDim: number }
+
+/** Several workgroups in forward and backward of every file, rows that fill no tile, shared key heads. */
+function several(variant: AttentionVariant, name: string, s: Sizes, more: Readonly<Record<string, unknown>> = {}): Heavy {
+  const key = [s.batch, s.tk, s.kvHeads, s.headDim];
+  const masks = more.masked ? [ids([s.batch, s.tk], 2)] : [];
+  return {
+    name, gradients: true, fast: true,
+    case: { inputs: [float([s.batch, s.tq, s.heads, s.headDim], { scale: 0.5 }), float(key, { scale: 0.5 }), float(key), ...masks], options: { ...s, masked: false, way: 'streaming', variant, ...more } },
+  };
+}
+
+const kernel = (variant: AttentionVariant): Proof => proof<unknown>({
+  ...general, name: `attention ${variant}`,
+  draw: r => {
+    const { inputs, options } = general.draw(r);
+    return { inputs: inputs.map(({ storage: _, ...input }) => input), options: { ...options as object, variant, way: 'streaming' } } satisfies Case;
+  },
+  heavy: [
+    several(variant, 'several workgroups', { batch: 2, tq: 35, tk: 37, heads: 6, kvHeads: 3, headDim: 8 }),
+    several(variant, 'several workgroups, masked', { batch: 3, tq: 21, tk: 50, heads: 4, kvHeads: 4, headDim: 12 }, { masked: true, window: 7 }),
+    several(variant, 'several workgroups, causal', { batch: 1, tq: 66, tk: 41, heads: 4, kvHeads: 2, headDim: 4 }, { causal: true }),
+  ],
+});
+
+/** Three and five whole workgroups of 256 invocations and four floats, one float less, and a few more than a whole one. */
+const SPANS = [3072, 5120, 3071, 1025] as const;
+
+/** An element op on one long axis. */
+const spanned = (general: Proof): Proof => proof<unknown>({
+  ...general, name: `${general.name} over several workgroups`, heavy: [],
+  draw: r => {
+    const c = general.draw(r);
+    const n = r.pick(SPANS);
+    if (r.cap < 257) return c;
+    const sides = typeof c.options === 'object' && c.options !== null && 'a' in c.options;
+    const shapes = sides ? r.pick([[[n], [n]], [[n], []], [[n / 4, 4], [4]], [[n / 4, 1, 4], [1, 1]]].filter(s => s.flat().every(Number.isInteger))) : c.inputs.map(() => [n]);
+    return { inputs: c.inputs.map(({ storage: _, ...input }, i) => ({ ...input, shape: shapes[i]! })), options: sides ? { ...c.options as object, a: shapes[0], b: shapes[1] } : c.options } satisfies Case;
+  },
+});
+
+/** Entries of this group. */
+export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...elements.map(spanned)];
