@@ -2,7 +2,7 @@
 import { DeviceError } from './check.ts';
 import { debugLevel, nameOf } from './profile.ts';
 import { scaleBinding, storageText } from './storage.ts';
-import type { Lanes, Stored } from './storage.ts';
+import type { Lanes, Loads, Stored } from './storage.ts';
 
 /** What kernels/gen.mjs writes for one .wgsl file. */
 export interface Kernel {
@@ -15,6 +15,10 @@ export interface Kernel {
   readonly overrides: readonly string[];
   /** Bindings that are read through a load function, see storage.ts. */
   readonly stored?: Readonly<Record<string, Lanes>>;
+  /** The load functions of those bindings. */
+  readonly loads?: Readonly<Record<string, Loads>>;
+  /** Functions that the load functions of small storage types use. */
+  readonly decoders?: string;
 }
 
 export interface DispatchOptions {
@@ -75,8 +79,8 @@ export function writeParams(kernel: Kernel, entry: string, params: Readonly<Reco
 /** The whole text of a shader: header, the file, and the loads of its stored bindings. @param kernel generated description @param options header and storage @returns WGSL */
 export function shaderText(kernel: Kernel, { header, storage = {}, nativeF16 = false }: DispatchOptions): string {
   const text = (header ? `${header}\n` : '') + kernel.code;
-  const { code, f16 } = storageText(text, kernel.stored ?? {}, kernel.bindings, storage, nativeF16);
-  return (f16 ? 'enable f16;\n' : '') + text + code;
+  const { loads, constants, f16 } = storageText(text, kernel.stored ?? {}, kernel.loads ?? {}, kernel.decoders ?? '', storage, nativeF16);
+  return (f16 ? 'enable f16;\n' : '') + text + constants + loads;
 }
 
 /**
