@@ -28,6 +28,7 @@ function activate(op: string, form: keyof typeof FORMS, x: Tensor): Tensor {
 /**
  * GELU. 'none': y = x Φ(x), Φ the normal distribution function (V-JEPA 2). 'tanh': y = 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Gemma).
  * Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
+ * NaN stays NaN, +Inf stays +Inf, and −Inf does not come out finite.
  * @param x [...] float
  * @param options approximate: 'none' (default) or 'tanh', the words of PyTorch
  * @returns [...] as x
@@ -39,6 +40,7 @@ export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none'
 
 /**
  * SiLU (swish): y = x σ(x) = x / (1 + exp(-x)). Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
+ * NaN stays NaN, +Inf stays +Inf, and −Inf does not come out finite.
  * @param x [...] float
  * @returns [...] as x
  * @throws ShapeError unless x is f32

@@ -43,6 +43,7 @@ export interface AdamwSettings {
  * One step of AdamW with decoupled decay, in the order of torch.optim.AdamW:
  * p ← p (1 − lr wd); m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − lr m̂ / (√v̂ + eps), with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ).
  * Updates are summed with compensation (Kahan 1965), so that f32 weights follow float64 ones. Source: Loshchilov & Hutter 2019 (arXiv 1711.05101). The corrections are computed in float64.
+ * A NaN or an infinity in param, grad, m, v or rest makes what depends on it, element by element, NaN or infinite.
  * @param device where the buffers live
  * @param buffers flat buffers, see `AdamwBuffers`
  * @param settings beta1, beta2 in [0, 1), eps > 0, step ≥ 1

@@ -92,6 +92,7 @@ function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }
  * Scaled dot-product attention: y_i = Σ_j softmax_j(scale · q_i · k_j) v_j over the allowed keys j. Streaming softmax with a recomputing backward
  * (Dao et al. 2022, arXiv 2205.14135): memory O(T·Dh), never T×T. Key head h·Hkv/H serves query head h without being repeated (Ainslie et al. 2023, arXiv 2305.13245).
  * One query on one key without a mask gives v as it is, and q and k get no gradient (it is zero). Causal positions start together, so query i sees keys j ≤ i also where Tq ≠ Tk. A row with no allowed key gives 0, and hidden keys get a gradient of exactly 0.
+ * NaN or Inf in a visible q, k or v makes what depends on it not finite; in a hidden key it may show in rows of the same block of keys, since 0 · NaN is NaN. A logit of −Inf hides its key.
  * @param q [B, Tq, H, Dh] float
  * @param k [B, Tk, Hkv, Dh] f32, Hkv divides H
  * @param v [B, Tk, Hkv, Dh] float

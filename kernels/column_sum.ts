@@ -9,6 +9,7 @@ const CHUNK = 64;
 /**
  * Column sums: y[c] = Σ_r x[r, c], the reduction behind the gradients of biases and norm weights. Runs in stages of 64 rows, in a fixed order.
  * Records no gradient: it is a part of backward passes.
+ * NaN and infinities add up as in IEEE arithmetic.
  * @param x [rows, cols] float
  * @returns [cols], zeros when there are no rows
  * @throws ShapeError unless x is f32 of rank 2

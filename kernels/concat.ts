@@ -11,6 +11,7 @@ const WG = 256;
 
 /**
  * Tensors one after another along an axis.
+ * NaN and infinities arrive bit for bit.
  * @param tensors at least one; equal shapes but for `axis`, one dtype (what is stored smaller than a word comes out as f32)
  * @param axis which; negative counts from the end
  * @returns [..., Σ N, ...]

@@ -92,6 +92,7 @@ function transform(form: keyof typeof UNARY, x: Tensor, factor = 1, offset = 0):
 
 /**
  * a + b with NumPy broadcasting; gradients are summed back over broadcast axes in a fixed order.
+ * NaN and infinities as in IEEE arithmetic.
  * @param a [...] float
  * @param b [...] f32, shape equal to a's or broadcastable with it
  * @returns [the broadcast shape]
@@ -104,6 +105,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
 
 /**
  * a - b with NumPy broadcasting.
+ * NaN and infinities as in IEEE arithmetic.
  * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
@@ -116,6 +118,7 @@ export function sub(a: Tensor, b: Tensor): Tensor {
 
 /**
  * a · b, element by element, with NumPy broadcasting.
+ * NaN and infinities as in IEEE arithmetic.
  * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
@@ -127,7 +130,7 @@ export function mul(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * a / b, element by element, with NumPy broadcasting; b must not hold zeros (WGSL leaves Inf and NaN open).
+ * a / b, element by element, with NumPy broadcasting; b must not hold zeros (WGSL leaves the quotient open). NaN and infinities as in IEEE arithmetic.
  * @param a [...] float
  * @param b [...] f32, broadcastable with a
  * @returns [the broadcast shape]
@@ -142,6 +145,7 @@ export function div(a: Tensor, b: Tensor): Tensor {
 
 /**
  * x · factor.
+ * NaN and infinities as in IEEE arithmetic.
  * @param x [...] float
  * @param factor a number
  * @returns [...] as x
@@ -154,6 +158,7 @@ export function scale(x: Tensor, factor: number): Tensor {
 
 /**
  * x + value.
+ * NaN and infinities as in IEEE arithmetic.
  * @param x [...] float
  * @param value a number
  * @returns [...] as x

@@ -11,6 +11,7 @@ const WG = 64;
 /**
  * Rows of a table: y[...] = table[ids[...]]. The table's gradient sums the rows of equal ids in the order of their positions; it is dense [V, D].
  * An id ≥ V is an error where ids come from the host; ids in a tensor cannot be looked at without waiting, and there it takes the last row.
+ * NaN and infinities of the table arrive bit for bit.
  * @param table [V, D] float
  * @param ids [...] u32 tensor, or host array [N]
  * @returns [..., D]

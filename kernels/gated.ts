@@ -31,6 +31,7 @@ function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
 
 /**
  * SwiGLU: y = silu(gate) · up, the middle of Llama's MLP. Source: Shazeer 2020, arXiv 2002.05202.
+ * NaN or Inf in gate or up does not come out finite.
  * @param gate [...] float
  * @param up [...] float
  * @returns [...] as gate
@@ -42,6 +43,7 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
 
 /**
  * GEGLU: y = gelu_tanh(gate) · up, the middle of Gemma's MLP. Source: Shazeer 2020, arXiv 2002.05202.
+ * NaN or Inf in gate or up does not come out finite.
  * @param gate [...] float
  * @param up [...] float
  * @returns [...] as gate

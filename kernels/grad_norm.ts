@@ -13,6 +13,7 @@ const MERGE = 128;
 
 /**
  * Euclidean length of a flat buffer, √Σx², in a fixed order and without overflow up to 1e37 (each partial sum is kept in units of its largest element).
+ * NaN makes it NaN, and an infinity does not come out finite.
  * @param x [n] f32, n a multiple of 4 (flat gradients come in segments of 64)
  * @returns [1]
  * @throws ShapeError unless n is a multiple of 4
@@ -43,6 +44,7 @@ export function gradNorm(x: Tensor): Tensor {
 
 /**
  * Factor that shortens gradients to a length: min(1, maxNorm / (norm + 1e-6)), exactly as torch.nn.utils.clip_grad_norm_. It stays on the GPU (`adamwStep` reads it there).
+ * A norm of NaN gives NaN, one of Inf gives 0.
  * @param norm [1] f32, from `gradNorm`
  * @param maxNorm longest allowed length, > 0
  * @returns [1]

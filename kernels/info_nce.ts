@@ -178,6 +178,7 @@ function tileSide(n: number, workspaceBytes: number): number {
  * Bidirectional InfoNCE over a batch: logits = exp(min(logScale, maxLogScale)) · p yᵀ, loss = (rows + columns) / 2, each the mean cross entropy with the
  * diagonal as target. Forward and backward hold one tile of the [N, N] matrix and O(N·D) besides; every sum has a fixed order.
  * Source: spec 1.5; van den Oord et al. 2018 (arXiv 1807.03748), Radford et al. 2021 (temperature), Inf-CL (arXiv 2410.17243) for the tiling.
+ * NaN or Inf in p, y or logScale makes the loss and what depends on it NaN or infinite.
  * @param p [N, D] predictions, unit rows (`l2Normalize`); what is stored smaller than f32 is widened first
  * @param y [N, D] texts, unit rows
  * @param logScale [1] f32 logarithm of 1 / temperature

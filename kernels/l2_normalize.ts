@@ -9,6 +9,7 @@ const WG = 32;
 
 /**
  * Unit length over the last axis: y = x / max(|x|, eps); its gradient is dx = (dy − y (y · dy)) / |x|. Source: spec 1.5.
+ * NaN or Inf in a row makes that row NaN.
  * @param x [..., D] float
  * @param options eps, the shortest length that is divided by, default 1e-12
  * @returns [..., D]

@@ -13,6 +13,7 @@ const CHUNK_ROWS = 32;
 /**
  * Layer normalisation over the last axis: y = (x − mean) / √(var + eps) · weight + bias, with the biased variance.
  * Source: Ba, Kiros, Hinton 2016 (arXiv 1607.06450); V-JEPA 2 uses eps 1e-6.
+ * NaN or Inf in a row makes that row NaN; in weight or bias, its column is not finite.
  * @param x [..., D] float
  * @param weight [D] float
  * @param bias [D] float

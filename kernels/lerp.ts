@@ -5,6 +5,7 @@ import { lerp } from './wgsl.gen.ts';
 
 /**
  * Moves x towards y in place: x ← x + t (y − x). Averages weights over training (Polyak and Juditsky 1992); carries no gradient.
+ * NaN and infinities as in IEEE arithmetic.
  * @param x [n...] f32, changed @param y [n...] f32 of the same shape @param t weight of y, 0 to 1 @returns nothing
  * @throws ShapeError when shapes or dtypes differ
  */

@@ -26,6 +26,7 @@ function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor
 /**
  * Affine map along the last axis: y = act(x Wᵀ + bias), bias and activation in the epilogue of the product. The weight lies as checkpoints store it.
  * Gradients: dpre = dy ⊙ act'(pre), dx = dpre W, dW = dpreᵀ x (long sums cut and added in order), dbias = column sums of dpre.
+ * NaN or Inf in x, weight or bias makes what depends on it not finite (an infinity may become NaN).
  * @param x [..., K] float
  * @param weight [N, K] float
  * @param bias [N] f32, or none

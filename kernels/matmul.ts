@@ -167,6 +167,7 @@ function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: bo
 
 /**
  * Matrix product y[..., m, n] = Σ_k op(a)[..., m, k] op(b)[..., k, n], where op transposes the last two axes if asked. All four forms run natively.
+ * NaN or Inf in a row or column makes its products not finite (an infinity may become NaN).
  * @param a [..., M, K], with `transposeA` [..., K, M], float
  * @param b [..., K, N] with the leading axes of a, or [K, N] for all of them; with `transposeB` [..., N, K] or [N, K], float
  * @param options transposeA, transposeB

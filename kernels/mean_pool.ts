@@ -9,6 +9,7 @@ const WG = 64;
 
 /**
  * Mean over the real tokens of each sequence; a sequence without a real token gives a row of zeros.
+ * NaN and infinities of real tokens as in IEEE arithmetic; those of padding do not show.
  * @param x [B, T, D] float
  * @param mask [B, T] u32, not 0 = real token; without it all are real
  * @returns [B, D]

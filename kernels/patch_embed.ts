@@ -31,6 +31,7 @@ function unfold(pixels: Tensor, tubelet: number, patch: number): Tensor {
  * y[b, (t, y, x)] = weight · pixels[b, tubelet t, :, patch (y, x)] + bias. Tokens run over time, then rows, then columns.
  * What does not fill a whole tubelet or patch (an odd last frame) is dropped, and its gradient is 0.
  * Source: V-JEPA 2 (arXiv 2506.09985) and ViT (arXiv 2010.11929).
+ * NaN or Inf in a patch makes its token not finite (an infinity may become NaN).
  * @param pixels [B, T, 3, H, W] float
  * @param weight [D, 3, tubelet, patch, patch] float
  * @param bias [D] f32, or none

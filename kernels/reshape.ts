@@ -5,6 +5,7 @@ import type { Shape, Tensor } from '../engine/tensor.ts';
 
 /**
  * The same elements under another shape. Shares x's storage: nothing is copied, forward or backward.
+ * NaN and infinities stay where they are.
  * @param x [...] any dtype
  * @param shape sizes with the same element count; one may be -1, which takes what is left
  * @returns [shape]

@@ -13,6 +13,7 @@ const CHUNK_ROWS = 32;
 /**
  * RMSNorm over the last axis: y = x / √(mean(x²) + eps) · (weight + unitOffset).
  * Llama stores the factor itself (unitOffset 0), Gemma stores it minus one (unitOffset 1). Source: Zhang & Sennrich 2019 (arXiv 1910.07467).
+ * NaN in a row makes that row NaN; Inf becomes NaN and the rest of its row 0.
  * @param x [..., D] float
  * @param weight [D] float
  * @param options eps, added to the mean square, default 1e-6; unitOffset, added to the weight, default 0

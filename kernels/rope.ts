@@ -30,6 +30,7 @@ const WG = 64;
  * Rotary position embedding (Su et al. 2021, arXiv 2104.09864) with one table entry per element.
  * half: y_i = x_i cos_i − x_(i+h) sin_i, y_(i+h) = x_(i+h) cos_(i+h) + x_i sin_(i+h), h = Dh/2; adjacent: the same with i = 2k and i + h = 2k + 1.
  * The gradient is the transpose of this map; with the V-JEPA 2 table (spec 2.4) that differs from the inverse rotation.
+ * NaN and infinities as in IEEE arithmetic, within their pair.
  * @param x [B, T, H, Dh] f32, Dh even
  * @param table cos and sin f32 [T', Dh], T' ≥ T; token t uses row t
  * @param options pairs: 'half' (Llama, Gemma) or 'adjacent' (V-JEPA 2)

@@ -10,6 +10,7 @@ const WG = 256;
 
 /**
  * The elements start … end - 1 of one axis.
+ * NaN and infinities arrive bit for bit.
  * @param x [..., N, ...] any dtype; what is stored smaller than a word comes out as f32
  * @param axis which; negative counts from the end
  * @param start first index, 0 ≤ start ≤ end

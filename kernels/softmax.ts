@@ -9,7 +9,8 @@ const WG = 32;
 
 /**
  * Softmax over the last axis: y = exp(x − max x) / Σ exp(x − max x).
- * @param x [..., C] f32, any finite values
+ * NaN or +Inf in a row makes that row NaN; −Inf gives 0, and a row of nothing else NaN.
+ * @param x [..., C] f32
  * @returns [..., C], each row sums to 1
  * @throws ShapeError unless x has an axis of C ≥ 1
  */

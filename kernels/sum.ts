@@ -42,6 +42,7 @@ function sumAll(op: string, x: Tensor, factor: number): Tensor {
 
 /**
  * Σ x over all elements, in a fixed order.
+ * NaN and infinities add up as in IEEE arithmetic.
  * @param x [...] float
  * @returns [1]; 0 for an empty x
  * @throws ShapeError unless x is f32
@@ -50,6 +51,7 @@ export const sum = (x: Tensor): Tensor => sumAll('sum', x, 1);
 
 /**
  * Σ x / size over all elements, in a fixed order.
+ * NaN and infinities add up as in IEEE arithmetic.
  * @param x [...] f32, at least one element
  * @returns [1]
  * @throws ShapeError when x is empty or not f32
@@ -61,6 +63,7 @@ export function mean(x: Tensor): Tensor {
 
 /**
  * Σ over one axis, which goes.
+ * NaN and infinities add up as in IEEE arithmetic.
  * @param x [..., N, ...] float
  * @param axis which; negative counts from the end
  * @returns x's shape without that axis
@@ -79,6 +82,7 @@ export function sumAxis(x: Tensor, axis: number): Tensor {
 
 /**
  * The gradient of broadcasting: sums over the axes that `shape` lacks or has as 1. Records nothing.
+ * NaN and infinities add up as in IEEE arithmetic.
  * @param x [...] float
  * @param shape a shape that broadcasts to that of x
  * @returns [shape], x itself where nothing is to be summed

@@ -11,6 +11,7 @@ const WG = 256;
 
 /**
  * Swaps two axes (a copy: tensors are contiguous).
+ * NaN and infinities arrive bit for bit.
  * @param x [...] any dtype; what is stored smaller than a word comes out as f32
  * @param axis0 one axis; negative counts from the end
  * @param axis1 the other axis
