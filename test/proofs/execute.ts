@@ -34,6 +34,23 @@ interface Live {
   error: Error | undefined;
 }
 
+/**
+ * Runs `fn` with every counted grid folded into so many rows of workgroups: what happens beyond 65,535 of them otherwise, where no small case comes. A second
+ * run of a case folds otherwise than its first.
+ */
+function folded(device: Device, { spec }: Planned, run: Run, fn: () => void): void {
+  const rows = 1 + ((hash('grid', spec.seed) + (run.role === 'again' ? 1 : 0)) % 3);
+  const { recorder } = device;
+  const plain = recorder.dispatch;
+  recorder.dispatch = (kernel, entry, tensors, params, groups, options) =>
+    plain.call(recorder, kernel, entry, tensors, params, typeof groups === 'number' && rows > 1 && groups > 1 ? [Math.ceil(groups / rows), rows, 1] : groups, options);
+  try {
+    fn();
+  } finally {
+    recorder.dispatch = plain;
+  }
+}
+
 /** Cotangent of a case: integers stay integers; rows move with the rows of the result. */
 function cotangent({ proof, spec, kind, order, axes }: Planned, run: Run, shape: readonly number[]): Float32Array {
   const d = dice(hash(`${proof.name} dy`, spec.seed));
@@ -44,6 +61,8 @@ function cotangent({ proof, spec, kind, order, axes }: Planned, run: Run, shape:
   return dy.map((_, i) => dy[from[i]!]!);
 }
 
+const within = ({ proof, case: c }: Planned, fn: () => void): void => (proof.within ? proof.within(c.options, fn) : fn());
+
 function forward(device: Device, live: Live): void {
   const { planned: { proof, case: c, nativeF16 }, run } = live;
   readF16(device, nativeF16);
@@ -53,8 +72,10 @@ function forward(device: Device, live: Live): void {
       if (run.gradients) t.needsGrad = wantsGradient(stored);
       return t;
     });
-    const y = proof.run(live.leaves, c.options, device);
-    live.outputs = Array.isArray(y) ? [...y as Tensor[]] : [y as Tensor];
+    within(live.planned, () => {
+      const y = proof.run(live.leaves, c.options, device);
+      live.outputs = Array.isArray(y) ? [...y as Tensor[]] : [y as Tensor];
+    });
   } catch (error) {
     live.error = error as Error;
   }
@@ -68,7 +89,7 @@ function backward(device: Device, live: Live): void {
     const dy = cotangent(live.planned, live.run, y.shape);
     const words = new Uint32Array(dy.buffer);
     const seed = place(device, { input: { shape: y.shape, kind: 'float' }, dtype: 'f32', values: new Float64Array(0), words, scales: undefined }, live.run.poison);
-    live.grads = gradients(y, seed, live.leaves);
+    within(live.planned, () => { live.grads = gradients(y, seed, live.leaves); });
     live.dy = dy;
   } catch (error) {
     live.error = error as Error;
@@ -91,12 +112,12 @@ export async function execute(device: Device, batch: readonly Planned[], meanwhi
       const all = lives.flat();
       for (const live of all) {
         pattern.bits = live.run.poison;
-        forward(device, live);
+        folded(device, live.planned, live.run, () => forward(device, live));
       }
       device.flush();
       for (const live of all) {
         pattern.bits = live.run.poison;
-        backward(device, live);
+        folded(device, live.planned, live.run, () => backward(device, live));
       }
       for (const live of all) {
         if (live.error) continue;
