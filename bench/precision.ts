@@ -23,7 +23,7 @@ const SAMPLE_RANGE = 'every 251st f32, and every f32 with 0.25 <= |x| < 2 or 64 
 interface Errors {
   /** Inputs by error in units in the last place: upper end of the class → count. */
   ulp: Record<string, number>;
-  worst: { ulp: number; input: string; inputBits: string; got: string; expected: string } | undefined;
+  worst: { ulp: number | 'infinite'; input: string; inputBits: string; got: string; expected: string } | undefined;
 }
 
 /** What the file holds of one function. */
@@ -54,7 +54,7 @@ function errorsOf(probe: Probe, tally: Tally): Errors {
   return {
     ulp: Object.fromEntries(tally.counts.map((n, i) => [i < CLASSES.length ? `<=${CLASSES[i]}` : 'more', n])),
     worst: tally.worst === 0 ? undefined : {
-      ulp: tally.worst, input: String(numberOf(worstBits)), inputBits: hex(worstBits), got: String(numberOf(tally.worstGot)), expected: String(probe.reference(numberOf(worstBits), worstBits)),
+      ulp: Number.isFinite(tally.worst) ? tally.worst : 'infinite', input: String(numberOf(worstBits)), inputBits: hex(worstBits), got: String(numberOf(tally.worstGot)), expected: String(probe.reference(numberOf(worstBits), worstBits)),
     },
   };
 }
@@ -88,7 +88,7 @@ async function measure(device: Device, probe: Probe, sample: boolean, say: (text
 
 function line(r: PrecisionRow): string {
   const counts = Object.values(r.normal.ulp).map(n => String(n).padStart(11)).join('');
-  return `${r.name.padEnd(22)}${counts}${(r.normal.worst?.ulp ?? 0).toPrecision(4).padStart(11)} at ${(r.normal.worst?.input ?? '').padEnd(24)}${String(r.ends.wrong).padStart(9)} ends wrong ${r.seconds.toFixed(0).padStart(5)} s`;
+  return `${r.name.padEnd(22)}${counts}${String(r.normal.worst?.ulp ?? 0).slice(0, 8).padStart(11)} at ${(r.normal.worst?.input ?? '').padEnd(24)}${String(r.ends.wrong).padStart(9)} ends wrong ${r.seconds.toFixed(0).padStart(5)} s`;
 }
 
 /**
