@@ -94,6 +94,8 @@ export interface Proof<O = unknown> {
    * cannot run (tiles, attention) falls back to the adapter's own here.
    */
   run(t: readonly Tensor[], options: O, device: Device): Tensor | readonly Tensor[];
+  /** Wraps forward and backward alike, for choices that are global: the tile of matrix products. */
+  within?(options: O, fn: () => void): void;
   /** The same in float64, of the inputs as stored: one array per result of `run`. Ids and masks come as numbers. */
   reference(x: readonly Float64Array[], c: Case<O>, round?: Round): Float64Array | readonly Float64Array[];
   /** Float64 twin of the backward: the gradients of Σ dy · first result, one per input, undefined where there is none. */

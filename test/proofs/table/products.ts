@@ -11,11 +11,13 @@ import { proof } from '../proof.ts';
 import type { Draw, Proof } from '../proof.ts';
 import { float, half, large, weight } from './inputs.ts';
 
-/** The adapter's own tile, or that of another profile where this adapter can run it. */
-type TileName = 'lavapipe' | 'swiftshader' | 'default' | undefined;
-const tile = (r: Draw): TileName => r.pick([undefined, undefined, 'lavapipe', 'swiftshader', 'default']);
+/** The adapter's own tile (undefined), or that of another profile where this adapter can run it. */
+export type TileName = 'lavapipe' | 'swiftshader' | 'default' | undefined;
+/** Draws one. @param r source @returns its name */
+export const tile = (r: Draw): TileName => r.pick([undefined, undefined, 'lavapipe', 'swiftshader', 'default']);
 
-function onTile<T>(name: TileName, run: () => T): T {
+/** Runs on a tile. @param name of its profile @param run the work @returns what it returns */
+export function onTile<T>(name: TileName, run: () => T): T {
   forceTile(name);
   try {
     return run();
