@@ -4,9 +4,8 @@ import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { cast } from './cast.ts';
-import { matmul } from './matmul.ts';
 import { groupsFor } from './row_loads.ts';
+import { pairGradients, spans, tileOf, tileSide, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
 import { info_nce } from './wgsl.gen.ts';
 
 const WG = 64;
@@ -14,7 +13,6 @@ const LANES = 32;
 const SEGMENT = 64;
 /** Invocations of the first stage of a sum. */
 const SUM_LANES = 256;
-const WORKSPACE_BYTES = 16 * 2 ** 20;
 
 /** What `infoNCE` returns. Only `loss` carries a gradient. */
 export interface InfoNCE {
@@ -48,28 +46,13 @@ interface Job {
   readonly logScale: Tensor;
   readonly groups: Tensor;
   readonly n: number;
-  readonly dim: number;
   readonly side: number;
   readonly grouped: boolean;
   readonly maxLogScale: number;
 }
 
-/** Part of one axis: a tile covers one span of the rows and one of the columns. */
-interface Span {
-  readonly start: number;
-  readonly length: number;
-}
-
 const CONSTANTS = { WG, LANES, SEGMENT };
 const NO_PARAMS = { rows: 0, cols: 0, row0: 0, col0: 0, count: 0, total: 0, first: 0 };
-
-function spans({ n, side }: Job): Span[] {
-  return Array.from({ length: Math.ceil(n / side) }, (_, k) => ({ start: k * side, length: Math.min(side, n - k * side) }));
-}
-
-const rowsOf = (x: Tensor, { start, length }: Span, dim: number): Tensor => x.view([length, dim], start * dim);
-
-const tileOf = ({ p, y, dim }: Job, r: Span, c: Span): Tensor => matmul(rowsOf(p, r, dim), rowsOf(y, c, dim), { transposeB: true });
 
 /** Launches an entry point of the file with the job's constants; `invocations` is rounded up to whole workgroups. */
 function launcher({ device, grouped, maxLogScale }: Job) {
@@ -86,11 +69,11 @@ function reduceTiles(job: Job): { rowState: Tensor; colState: Tensor; positive: 
   const rowState = Tensor.empty(device, [n, 2]);
   const colState = Tensor.empty(device, [n, 2]);
   const positive = Tensor.empty(device, [n]);
-  const all = spans(job);
+  const all = spans(job.n, job.side);
   for (const r of all) {
     for (const c of all) {
       scope(() => {
-        const tile = tileOf(job, r, c);
+        const tile = tileOf(job.p, job.y, r, c);
         const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start };
         const byRow = Tensor.empty(device, [LANES, r.length, 2]);
         launch('reduce_rows', { tile, log_scale: logScale, group_of: groups, partials: byRow }, at, r.length * LANES);
@@ -127,34 +110,16 @@ function forward(job: Job): { results: InfoNCE; byRow: Tensor; byCol: Tensor } {
   return { results: { loss, lossRows, lossCols, lseRows: rows.lse, lseCols: cols.lse }, byRow: rows.softened, byCol: cols.softened };
 }
 
-/** Recomputes each tile, turns it in place into the gradient of the cosines, and feeds the products of both sides. */
+/** Turns each tile in place into the gradient of the cosines, and sums the temperature's gradient on the way. */
 function backward(job: Job, byRow: Tensor, byCol: Tensor, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
-  const { device, p, y, logScale, groups, n, dim, side } = job;
+  const { device, p, y, logScale, groups, n, side } = job;
   const launch = launcher(job);
-  const all = spans(job);
-  const one = all.length === 1; // the products of a single tile are the gradients
-  const dp = needs[0] && !one ? Tensor.empty(device, [n, dim]) : undefined;
-  const dy = needs[1] && !one ? Tensor.empty(device, [n, dim]) : undefined;
   const scaleParts = Tensor.empty(device, [Math.min(side, n), LANES]);
-  const accumulate = (target: Tensor, span: Span, addend: Tensor, first: boolean): void =>
-    launch('accumulate', { addend, target_sum: rowsOf(target, span, dim) }, { count: addend.size, first: first ? 1 : 0 }, addend.size);
-  let products: (Tensor | undefined)[] = [];
-  for (const r of all) {
-    for (const c of all) {
-      products = scope(() => {
-        const gradient = tileOf(job, r, c);
-        const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: r.start || c.start ? 0 : 1 };
-        launch('backward_tile', { gradient, by_row: byRow, by_col: byCol, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, r.length * LANES);
-        const dpPart = needs[0] ? matmul(gradient, rowsOf(y, c, dim)) : undefined;
-        if (dp) accumulate(dp, r, dpPart!, c.start === 0);
-        const dyPart = needs[1] ? matmul(gradient, rowsOf(p, r, dim), { transposeA: true }) : undefined;
-        if (dy) accumulate(dy, c, dyPart!, r.start === 0);
-        return one ? [dpPart, dyPart] : [];
-      });
-    }
-    if (!one) device.flush();
-  }
-  return [...(one ? products : [dp, dy]), needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
+  const grads = pairGradients(p, y, side, needs, (gradient, r, c, first) => {
+    const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: first ? 1 : 0 };
+    launch('backward_tile', { gradient, by_row: byRow, by_col: byCol, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, r.length * LANES);
+  });
+  return [...grads, needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
 }
 
 function sumScale(job: Job, parts: Tensor, dloss: Tensor): Tensor {
@@ -166,12 +131,6 @@ function sumScale(job: Job, parts: Tensor, dloss: Tensor): Tensor {
   const dLogScale = Tensor.empty(device, [1]);
   launch('backward_scale', { scale_sums_in: sums, dloss, log_scale: logScale, dlog_scale: dLogScale }, { count: lanes, total: n }, 1);
   return dLogScale;
-}
-
-/** Side of the square tiles: all of N where it fits, else a multiple of 64, so that the rows of a tile start where a binding may. */
-function tileSide(n: number, workspaceBytes: number): number {
-  const side = Math.floor(Math.sqrt(workspaceBytes / 4));
-  return n <= side ? n : Math.max(64, Math.floor(side / 64) * 64);
 }
 
 /**
@@ -200,10 +159,10 @@ export function infoNCE(p: Tensor, y: Tensor, logScale: Tensor, { maxLogScale = 
   }
   checkSameDevice('infoNCE', p, y, logScale, groups);
 
-  if (p.dtype !== 'f32' || y.dtype !== 'f32') return infoNCE(cast(p, 'f32'), cast(y, 'f32'), logScale, { maxLogScale, workspaceBytes, ...(groups && { groups }) }); // tiles start at rows, where small elements cannot be bound
+  if (p.dtype !== 'f32' || y.dtype !== 'f32') return infoNCE(widened(p), widened(y), logScale, { maxLogScale, workspaceBytes, ...(groups && { groups }) }); // tiles start at rows, where small elements cannot be bound
   const { device } = p;
   const job: Job = {
-    device, p, y, logScale, n, dim, maxLogScale, side: tileSide(n, workspaceBytes),
+    device, p, y, logScale, n, maxLogScale, side: tileSide(n, workspaceBytes),
     groups: groups ?? Tensor.empty(device, [0], 'u32'), grouped: groups !== undefined,
   };
   const { results, byRow, byCol } = scope(() => forward(job));

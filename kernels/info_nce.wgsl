@@ -37,8 +37,6 @@ struct Params { rows: u32, cols: u32, row0: u32, col0: u32, count: u32, total: u
 @group(0) @binding(24) var<storage, read_write> scale_sums: array<f32>;     // [total]
 @group(0) @binding(25) var<storage, read> scale_sums_in: array<f32>;        // [count]
 @group(0) @binding(26) var<storage, read_write> dlog_scale: array<f32>;     // [1]
-@group(0) @binding(27) var<storage, read> addend: array<f32>;               // [count]
-@group(0) @binding(28) var<storage, read_write> target_sum: array<f32>;     // [count]
 
 fn scale_now() -> f32 { return exp_of(min(log_scale[0], params.max_log_scale)); }
 
@@ -207,12 +205,4 @@ fn backward_scale() {
   var sum = 0.0;
   for (var i = 0u; i < params.count; i++) { sum += scale_sums_in[i]; }
   dlog_scale[0] = select(0.0, sum * dloss[0] / (2.0 * f32(params.total)), log_scale[0] <= params.max_log_scale);
-}
-
-@compute @workgroup_size(WG)
-fn accumulate(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * WG + lane;
-  if (i >= params.count) { return; }
-  let before = select(target_sum[i], 0.0, params.first == 1u);
-  target_sum[i] = before + addend[i];
 }
