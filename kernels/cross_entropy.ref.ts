@@ -1,3 +1,10 @@
+/** Σ exp(x − max) of a row without the (first) largest term, which is 1: a loss near 0 keeps its digits. */
+function shifted(row: Float64Array): { most: number; top: number; rest: number } {
+  const most = Math.max(...row);
+  const top = row.indexOf(most);
+  return { most, top, rest: row.reduce((s, v, c) => (c === top ? s : s + Math.exp(v - most)), Number.isNaN(most) ? NaN : 0) };
+}
+
 /** The formula of `crossEntropy` in float64. @param x [N, C] @param targets [N] @param cols C @param ignore target of rows that do not count @returns [1] */
 export function crossEntropyRef(x: Float64Array, targets: ArrayLike<number>, cols: number, ignore: number): Float64Array {
   let sum = 0;
@@ -5,10 +12,8 @@ export function crossEntropyRef(x: Float64Array, targets: ArrayLike<number>, col
   for (let r = 0; r < targets.length; r++) {
     if (targets[r] === ignore) continue;
     const row = x.subarray(r * cols, (r + 1) * cols);
-    const most = Math.max(...row);
-    let total = 0;
-    for (const v of row) total += Math.exp(v - most);
-    sum += Math.log(total) + most - row[targets[r]!]!;
+    const { most, rest } = shifted(row);
+    sum += Math.log1p(rest) + (most - row[targets[r]!]!);
     count++;
   }
   return Float64Array.of(sum / Math.max(count, 1));
@@ -25,9 +30,11 @@ export function crossEntropyGradRef(x: Float64Array, targets: ArrayLike<number>,
   for (let r = 0; r < targets.length; r++) {
     if (targets[r] === ignore) continue;
     const row = x.subarray(r * cols, (r + 1) * cols);
-    const most = row.reduce((m, v) => Math.max(m, v), -Infinity);
-    const total = row.reduce((s, v) => s + Math.exp(v - most), 0);
-    for (let c = 0; c < cols; c++) dx[r * cols + c] = (dy / count) * (Math.exp(row[c]! - most) / total - (c === targets[r] ? 1 : 0));
+    const { most, top, rest } = shifted(row);
+    for (let c = 0; c < cols; c++) {
+      const p = Math.exp(row[c]! - most) / (1 + rest);
+      dx[r * cols + c] = (dy / count) * (c !== targets[r] ? p : c === top ? -rest / (1 + rest) : p - 1);
+    }
   }
   return dx;
 }

@@ -13,7 +13,7 @@ const LANES = 128;
 /**
  * Mean cross entropy: loss = mean over rows r with target ≠ ignoreIndex of log Σ_c exp(x[r, c]) − x[r, target]; 0 when no row counts.
  * A target ≥ C other than ignoreIndex makes the loss NaN, since the GPU cannot throw; its row still gets the softmax as gradient.
- * NaN or +Inf in a row that counts makes the loss NaN.
+ * NaN or +Inf in a row that counts makes the loss NaN or infinite.
  * @param logits [N, C] float
  * @param targets [N] u32 class numbers
  * @param options ignoreIndex, the target of rows that do not count, default 0xffffffff
