@@ -9,19 +9,23 @@ export interface InfoNCERef {
   lseCols: Float64Array;
 }
 
-/** exp(logits − lse) over the pairs that take part, and lse, for one direction. */
-function softmaxOf(logit: (i: number, j: number) => number, takesPart: (i: number, j: number) => boolean, n: number): { prob: Float64Array; lse: Float64Array } {
+/** exp(logits − lse) over the pairs that take part, lse, and lse − own logit (small losses keep their digits), for one direction. */
+function softmaxOf(logit: (i: number, j: number) => number, takesPart: (i: number, j: number) => boolean, n: number): { prob: Float64Array; lse: Float64Array; terms: Float64Array } {
   const prob = new Float64Array(n * n);
   const lse = new Float64Array(n);
+  const terms = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     let most = -Infinity;
     for (let j = 0; j < n; j++) if (takesPart(i, j)) most = Math.max(most, logit(i, j));
     let sum = 0;
     for (let j = 0; j < n; j++) if (takesPart(i, j)) sum += Math.exp(logit(i, j) - most);
     lse[i] = most + Math.log(sum);
+    let others = 0;
+    for (let j = 0; j < n; j++) if (j !== i && takesPart(i, j)) others += Math.exp(logit(i, j) - logit(i, i));
+    terms[i] = others < 1 ? Math.log1p(others) : lse[i]! - logit(i, i);
     for (let j = 0; j < n; j++) prob[i * n + j] = takesPart(i, j) ? Math.exp(logit(i, j) - lse[i]!) : 0;
   }
-  return { prob, lse };
+  return { prob, lse, terms };
 }
 
 /**
@@ -39,10 +43,11 @@ export function infoNCERef(p: Float64Array, y: Float64Array, logScale: number, d
   const cols = softmaxOf((i, j) => logits[j * n + i]!, takesPart, n);
   const out: InfoNCERef = { loss: [0, 0, 0], dp: new Float64Array(n * dim), dy: new Float64Array(n * dim), dLogScale: 0, lseRows: rows.lse, lseCols: cols.lse };
   for (let i = 0; i < n; i++) {
-    out.loss[1] += (rows.lse[i]! - logits[i * n + i]!) / n;
-    out.loss[2] += (cols.lse[i]! - logits[i * n + i]!) / n;
+    out.loss[1] += rows.terms[i]! / n;
+    out.loss[2] += cols.terms[i]! / n;
     for (let j = 0; j < n; j++) {
-      const g = (rows.prob[i * n + j]! + cols.prob[j * n + i]! - (i === j ? 2 : 0)) / (2 * n);
+      const pair = i === j ? Math.expm1(-rows.terms[i]!) + Math.expm1(-cols.terms[i]!) : rows.prob[i * n + j]! + cols.prob[j * n + i]!;
+      const g = pair / (2 * n);
       if (logScale <= maxLogScale) out.dLogScale += g * logits[i * n + j]!;
       for (let d = 0; d < dim; d++) {
         out.dp[i * dim + d]! += g * scale * y[j * dim + d]!;
