@@ -9,7 +9,7 @@ type Lines = (site: Site) => { before: string; after: string };
 
 /** Which check ended a fault. */
 const CHECKS: readonly (readonly [string, RegExp])[] = [
-  ['hang', /^hang/], ['driver', /^driver/], ['guard', /guard|outside|beyond|before the|behind the/], ['second run or poison', /another poison|second run/], ['position in the batch', /position in the batch/],
+  ['hang', /^hang/], ['test/kernels', /^test.kernels/], ['driver', /^driver/], ['guard', /guard|outside|beyond|before the|behind the/], ['second run or poison', /another poison|second run/], ['position in the batch', /position in the batch/],
   ['NaN and infinity', /^nonfinite/], ['gradient', /^gradient/], ['integers and copies', /bit|expected exactly|equal/], ['thrown', /^threw/], ['float64', /NMSE|element|tolerance|result/],
 ];
 
@@ -34,6 +34,8 @@ export interface Summary {
   readonly byFile: Readonly<Record<string, string>>;
   readonly survivors: readonly { readonly file: string; readonly line: number; readonly kind: string; readonly before: string; readonly after: string; readonly reason: string | undefined }[];
   readonly errors: readonly string[];
+  /** Every fault with its verdict, so that a later run can take up the survivors. */
+  readonly faults: readonly { readonly site: Site; readonly verdict: string; readonly by: string }[];
 }
 
 /** `killed/compiled` by a key. */
@@ -65,6 +67,7 @@ export function summary(judged: readonly Judged[], known: readonly Survivor[], l
     score: percent(killed.length, compiled.length), scoreOfVisible: percent(killed.length, compiled.length - silent),
     byCheck, byKind: shares(compiled, s => s.kind), byFile: shares(compiled, s => s.file), survivors,
     errors: [...run.broken, ...judged.flatMap(({ site, verdict }) => (verdict.result === 'error' ? [`${site.file}.wgsl:${site.line} ${site.from} => ${site.to}: ${verdict.detail}`] : []))],
+    faults: judged.map(({ site, verdict }) => ({ site, verdict: verdict.result, by: verdict.result === 'killed' ? `${verdict.by}: ${verdict.detail}` : 'detail' in verdict ? verdict.detail : '' })),
   };
 }
 

@@ -119,6 +119,9 @@ async function attack(s: Session, batches: readonly (readonly Spec[])[]): Promis
   return undefined;
 }
 
+/** A fault in special.wgsl is in most kernels at once, and a driver would compile them all again: a few batches, then test/kernels/special.test.ts, which is about nothing else. */
+const SPECIAL_BATCHES = 8;
+
 /** `file:entry` of every entry point that runs the changed place. */
 function touched(site: Site, texts: ReadonlyMap<string, string>): Set<string> {
   const fn = site.fn;
@@ -134,7 +137,7 @@ async function judge(s: Session, site: Site): Promise<Verdict> {
   const changed = touched(site, texts);
   const refused = await withTexts(texts, () => refusal(s.nothing, s.nothing.recorder.variants(), changed));
   if (refused) return { result: 'refused', detail: shortened(refused.replace(/^.*?error: /s, '')) };
-  const batches = order(s.covered, changed);
+  const batches = order(s.covered, changed).slice(0, texts.size > 1 ? SPECIAL_BATCHES : undefined);
   for (;;) {
     const back = aside(s.device, changed);
     const found = await withTexts(texts, () => attack(s, batches));

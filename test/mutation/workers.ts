@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { failureOf } from './kernel_tests.ts';
 import type { Site } from './sites.ts';
 import type { Report, Task, Verdict } from './worker.ts';
 
@@ -41,10 +42,14 @@ export class Workers {
     this.say = say;
   }
 
+  /** Faults that the proofs let live, under the test files. */
+  private readonly late: Promise<void>[] = [];
+
   /** Judges every fault. @param sites faults @param each called with each verdict, in the order of their arrival @returns nothing */
   async run(sites: readonly Site[], each: (judged: Judged) => void): Promise<void> {
     const queue = sites.map((site, id) => ({ id, site }));
     await Promise.all(Array.from({ length: Math.min(this.jobs, sites.length) }, () => this.lane(queue, each)));
+    await Promise.all(this.late);
   }
 
   private async lane(queue: Task[], each: (judged: Judged) => void): Promise<void> {
@@ -88,7 +93,10 @@ export class Workers {
           this.say(`${report.adapter}: ${report.cases} cases`);
           return next();
         }
-        each({ site: task!.site, verdict: report.verdict });
+        const { site } = task!;
+        const { verdict } = report;
+        if (verdict.result !== 'survived') each({ site, verdict });
+        else this.late.push(failureOf(site, this.env).then(found => each({ site, verdict: found ? { result: 'killed', detail: found, by: 'test/kernels' } : verdict })));
         next();
       });
       child.on('exit', (code, signal) => {

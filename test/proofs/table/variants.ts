@@ -1,11 +1,13 @@
 // Where the general entries look too seldom: every kernel file of attention by itself (drawn among the storage types and options of the general entry, each would get
-// a handful of cases), and element ops over several workgroups that are filled to the last invocation.
+// a handful of cases), element ops over several workgroups that are filled to the last invocation, halves at the edges of their range, gradients of zeros.
 import type { AttentionVariant } from '../../../kernels/attention.ts';
 import { proof } from '../proof.ts';
 import type { Case, Heavy, Proof } from '../proof.ts';
 import { PROOFS as attentions } from './attention.ts';
 import { PROOFS as elements } from './elementwise.ts';
 import { float, ids } from './inputs.ts';
+import { PROOFS as storages } from './storage.ts';
+import { PROOFS as trainings } from './training.ts';
 
 const general = attentions.find(p => p.name === 'attention')!;
 
@@ -50,5 +52,34 @@ const spanned = (general: Proof): Proof => proof<unknown>({
   },
 });
 
+/** Places where rounding to a half changes its ways: largest number, first infinity, smallest normal, subnormals, half of the smallest, ties, and NaN with little payload. */
+const EDGES: readonly number[] = [
+  65_504, 65_519.99609375, 65_520, 65_536, 2 ** -14, 2 ** -14 - 2 ** -25, 2 ** -15, 2 ** -24, 1.5 * 2 ** -24, 2.5 * 2 ** -24, 2 ** -25, 2 ** -25 * (1 + 2 ** -23), 2 ** -26, 1.5 * 2 ** -26,
+  1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -23, 3.4e38, 3.3961775292304601e38, 2 ** -126, 2 ** -133, 2 ** -149, 0, Infinity, NaN,
+];
+
+/** A conversion of such places and of numbers between them; a quarter of the cases has an odd count. */
+const edges = (general: Proof): Proof => proof<unknown>({
+  ...general, name: `${general.name} at the edges of the halves`, heavy: [], rows: () => undefined,
+  draw: r => {
+    const { options } = general.draw(r);
+    const n = Math.min(r.cap, r.pick([64, 128, 260, 129]));
+    const data = Array.from({ length: n }, () => (r.chance(0.2) ? -1 : 1) * (r.chance(0.7) ? r.pick(EDGES) : 2 ** r.int(-27, 17) * (1 + r.int(0, 2 ** 12) * 2 ** -12)));
+    return { inputs: [{ shape: [n], kind: 'given', data, dtype: 'f32', grad: false }], options } satisfies Case;
+  },
+});
+
+/** Gradients that are zero in part or throughout: nothing may be divided by the largest of them. */
+const zeros = (general: Proof): Proof => proof<unknown>({
+  ...general, name: `${general.name} of zeros`, heavy: [],
+  draw: r => {
+    const { options, inputs } = general.draw(r);
+    const n = 4 * r.int(1, 200), from = r.chance(0.5) ? 0 : r.int(0, n - 1);
+    return { inputs: [{ ...inputs[0]!, shape: [n], kind: 'given', dtype: 'f32', data: Array.from({ length: n }, (_, i) => (i < from ? r.int(-3, 3) : 0)), grad: false }, ...inputs.slice(1)], options } satisfies Case;
+  },
+});
+
+const named = (list: readonly Proof[], name: string): Proof => list.find(p => p.name === name)!;
+
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...elements.map(spanned)];
+export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
