@@ -6,7 +6,7 @@ import { attention, attentionRuns } from '../../kernels/attention.ts';
 import { allowed, attentionGradRef, attentionRef } from '../../kernels/attention.ref.ts';
 import type { AttentionVariant } from '../../kernels/attention.ts';
 import type { AttentionCase } from '../../kernels/attention.ref.ts';
-import { assert, checkGradients, close, device, generator, random, suite } from '../harness.ts';
+import { assert, close, device, generator, random, suite } from '../harness.ts';
 
 const test = suite('attention');
 const wide = (x: Float32Array): Float64Array => Float64Array.from(x);
@@ -64,51 +64,7 @@ async function compare(c: AttentionCase, { scale = 1, outliers = 0, limit = 1e-1
   for (const t of [y, ...grads]) t?.dispose();
 }
 
-test('matches the float64 formula at the edges of the tile', async () => {
-  for (const t of [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33]) await compare(make([2, t, t, 2, 2, 8]));
-  for (const [tq, tk] of [[1, 65], [65, 1], [3, 16], [17, 5], [8, 31]] as const) await compare(make([1, tq, tk, 2, 1, 12]));
-});
-
-test('takes any head dimension, scalar loads where it is no multiple of 4', async () => {
-  for (const headDim of [1, 2, 6, 10, 20, 24, 33, 48, 64]) await compare(make([1, 11, 11, 2, 2, headDim]));
-  await compare(make([1, 6, 6, 1, 1, 256]));
-});
-
-test('shares key heads between query heads', async () => {
-  for (const [heads, kvHeads] of [[3, 1], [4, 2], [6, 6], [5, 1]] as const) await compare(make([2, 9, 9, heads, kvHeads, 16], { causal: true }));
-  await compare(make([2, 7, 13, 3, 1, 6], { mask: padding(2, 13, 5) }));
-});
-
-test('masks: padding, causal, window and all of them together', async () => {
-  for (const causal of [false, true]) {
-    for (const window of [undefined, 1, 2, 5, 100]) {
-      for (const mask of [undefined, padding(3, 19, 7)]) await compare(make([3, 19, 19, 2, 1, 8], { causal, ...(window && { window }), ...(mask && { mask }) }));
-    }
-  }
-  for (const [tq, tk] of [[40, 9], [9, 40]] as const) {
-    await compare(make([2, tq, tk, 2, 2, 8], { causal: true }));
-    await compare(make([2, tq, tk, 2, 2, 8], { window: 4 }));
-    await compare(make([2, tq, tk, 2, 2, 8], { window: 4, causal: true, mask: padding(2, tk, 3) }));
-  }
-});
-
-test('the kernel files that are not the first choice here agree with the formula too', async () => {
-  const d = await device();
-  for (const variant of ['plain', 'scalar'] as const) {
-    await compare(make([2, 37, 37, 4, 2, 8], { mask: padding(2, 37, 2) }), { variant });
-    await compare(make([3, 9, 21, 3, 1, 12], { window: 6, mask: padding(3, 21, 4) }), { variant });
-    await compare(make([1, 18, 18, 2, 2, 4], { causal: true, window: 5 }), { variant });
-  }
-  assert.throws(() => attention(Tensor.zeros(d, [1, 1, 1, 6]), Tensor.zeros(d, [1, 1, 1, 6]), Tensor.zeros(d, [1, 1, 1, 6]), { variant: 'plain' }), /variant is plain/);
-});
-
-test('a given scale and a negative one', async () => {
-  await compare(make([1, 9, 9, 2, 2, 16], { scale: 1 / 16 }));
-  await compare(make([1, 9, 9, 2, 2, 16], { scale: -0.3 }));
-});
-
-test('outliers, and the sizes of training and of the encoder', async () => {
-  await compare(make([2, 23, 23, 2, 2, 16]), { outliers: 0.02, limit: 1e-9 });
+test('the sizes of training and of the encoder', async () => {
   await compare(make([2, 70, 70, 4, 4, 32], { mask: padding(2, 70, 1) }));
   await compare(make([1, 256, 256, 1, 1, 64]));
   await compare(make([1, 512, 512, 1, 1, 16], { window: 130 }));
@@ -129,16 +85,6 @@ test('logits of ±1000 give numbers', async () => {
   close(await y.read(), attentionRef(c, wide(q), wide(k), wide(v)), { nmse: 1e-8, name: 'y' });
   const expected = attentionGradRef(c, wide(q), wide(k), wide(v), wide(dy));
   for (const [n, g] of grads.entries()) close(await g!.read(), expected[n]!, { nmse: 1e-7, name: `gradient ${n}` });
-});
-
-test('gradients agree with central differences of the formula', async () => {
-  for (const c of [make([1, 3, 4, 2, 1, 4]), make([2, 4, 4, 2, 2, 3], { causal: true, window: 2 }), make([2, 3, 3, 1, 1, 4], { mask: [1, 0, 1, 0, 0, 0] })]) {
-    const d = await device();
-    const mask = c.mask && Tensor.from(d, Uint32Array.from(c.mask), [c.batch, c.tk]);
-    const options = { ...(mask && { mask }), ...(c.causal && { causal: true }), ...(c.window && { window: c.window }) };
-    const { q, k } = shapes(c);
-    await checkGradients((a, b, e) => attention(a!, b!, e!, options), (a, b, e) => attentionRef(c, a!, b!, e!), [{ shape: q }, { shape: k }, { shape: k }]);
-  }
 });
 
 test('nothing to attend to: empty batch, no queries, no keys', async () => {
@@ -198,6 +144,7 @@ test('refuses what does not fit, by name', async () => {
   refuses(() => attention(q, k, k, { mask: t(2, 5) }), 'attention: mask is f32, expected u32');
   refuses(() => attention(q, k, k, { mask: Tensor.zeros(d, [2, 4], 'u32') }), 'attention: mask has shape [2, 4]');
   refuses(() => attention(q, k, k, { window: 0 }), 'attention: window is 0');
+  refuses(() => attention(t(1, 1, 1, 6), t(1, 1, 1, 6), t(1, 1, 1, 6), { variant: 'plain' }), 'variant is plain');
   refuses(() => attention(q, k, k, { scale: NaN }), 'attention: scale is NaN');
 });
 

