@@ -34,6 +34,9 @@ interface Live {
   error: Error | undefined;
 }
 
+/** Larger grids are folded by the dispatcher itself. */
+const MOST_GROUPS = 65_535;
+
 /**
  * Runs `fn` with every counted grid folded into so many rows of workgroups: what happens beyond 65,535 of them otherwise, where no small case comes. A second
  * run of a case folds otherwise than its first, and without guards, where a stray write does not land beside the tensor but is turned back onto its last element.
@@ -45,7 +48,7 @@ function folded(device: Device, { spec }: Planned, run: Run, fn: () => void): vo
   if (run.role === 'again') pool.marginBytes = 0;
   const plain = recorder.dispatch;
   recorder.dispatch = (kernel, entry, tensors, params, groups, options) =>
-    plain.call(recorder, kernel, entry, tensors, params, typeof groups === 'number' && rows > 1 && groups > 1 ? [Math.ceil(groups / rows), rows, 1] : groups, options);
+    plain.call(recorder, kernel, entry, tensors, params, typeof groups === 'number' && rows > 1 && groups > 1 && groups <= MOST_GROUPS ? [Math.ceil(groups / rows), rows, 1] : groups, options);
   try {
     fn();
   } finally {
