@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { SPECIAL } from '../../kernels/wgsl.gen.ts';
 import type { Site } from './sites.ts';
 
 /** Test files of shaders whose wrapper has another name. */
@@ -18,7 +19,8 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 function run(files: readonly string[], site: Site | undefined, env: NodeJS.ProcessEnv): Promise<{ code: number | string; said: string }> {
   return new Promise(done => {
     const args = ['--import', new URL('./plant.js', import.meta.url).href, at('../run.js'), '--node', ...files.map(f => `kernels/${f}.test`)];
-    const child = spawn(process.execPath, args, { env: { ...env, ...(site && { MUTATION: JSON.stringify(site) }) }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const fault = site && { MUTATION: JSON.stringify(site), ...(site.file === 'special' && { MUTATED_SPECIAL: SPECIAL.slice(0, site.start) + site.to + SPECIAL.slice(site.end) }) };
+    const child = spawn(process.execPath, args, { env: { ...env, ...fault }, stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (d: Buffer) => { said = (said + d.toString()).slice(-20_000); });
     const clock = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);

@@ -37,7 +37,9 @@ export function planted(kernels: readonly Kernel[], site: Site): Map<string, str
 function specialSites(kernels: readonly Kernel[]): Site[] {
   const lines = SPECIAL.split('\n');
   const once = (line: number): boolean => lines.filter(l => l === lines[line - 1]).length === 1;
-  return sitesOf('special', SPECIAL).filter(s => !s.from.includes('\n') && once(s.line) && planted(kernels, s).size > 0);
+  const held = new Set(kernels.flatMap(k => (k.code.split(MARKER)[1] ?? '').split('\n')));
+  const there = (line: string): boolean => held.has(line) || held.has(overElem(line));
+  return sitesOf('special', SPECIAL).filter(s => !s.from.includes('\n') && there(lines[s.line - 1]!) && once(s.line));
 }
 
 /** Sites of all files. @param kernels all @param only one file @returns sites and weight by file */

@@ -1,5 +1,6 @@
 // The process that holds the driver: plants a fault, compiles it on the null backend, runs the cases that can see it, stops at the first failure. A fault that
 // hangs or kills the driver takes this process with it, and the parent starts another.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { openDevice } from '../../engine/device.ts';
 import type { Device } from '../../engine/device.ts';
 import { createPipeline } from '../../engine/dispatch.ts';
@@ -86,6 +87,7 @@ interface Session {
   device: Device;
   readonly nothing: Device;
   readonly covered: readonly Covered[];
+  readonly variants: readonly Variant[];
   /** Cases that pass without a fault, and those that do not: these see nothing, and the parent reports them. */
   readonly good: Set<string>;
   readonly bad: Map<string, string>;
@@ -135,7 +137,7 @@ function touched(site: Site, texts: ReadonlyMap<string, string>): Set<string> {
 async function judge(s: Session, site: Site): Promise<Verdict> {
   const texts = planted(KERNELS, site);
   const changed = touched(site, texts);
-  const refused = await withTexts(texts, () => refusal(s.nothing, s.nothing.recorder.variants(), changed));
+  const refused = await withTexts(texts, () => refusal(s.nothing, s.variants, changed));
   if (refused) return { result: 'refused', detail: shortened(refused.replace(/^.*?error: /s, '')) };
   const batches = order(s.covered, changed).slice(0, texts.size > 1 ? SPECIAL_BATCHES : undefined);
   for (;;) {
@@ -158,8 +160,20 @@ process.on('disconnect', () => process.exit(0));
 
 const device = await openDevice({ limits: 'default' });
 const nothing = await nullDevice(device);
-const covered = await coverage(nothing);
-const session: Session = { device, nothing, covered, good: new Set(), bad: new Map() };
+/** Taken over from the process before, which stored it: it takes half a minute of processor time. */
+const path = process.env.MUTATION_COVERAGE!;
+interface Known { covered: Covered[]; variants: (Omit<Variant, 'kernel'> & { kernel: string })[] }
+let known: Known;
+if (existsSync(path)) known = JSON.parse(readFileSync(path, 'utf8')) as Known;
+else {
+  const covered = await coverage(nothing);
+  known = { covered, variants: nothing.recorder.variants().map(({ kernel, entry, options }) => ({ kernel: kernel.name, entry, options })) };
+  writeFileSync(`${path}.${process.pid}`, JSON.stringify(known));
+  renameSync(`${path}.${process.pid}`, path);
+}
+const { covered } = known;
+const variants = known.variants.map(v => ({ ...v, kernel: (KERNELS as readonly Kernel[]).find(k => k.name === v.kernel)! }));
+const session: Session = { device, nothing, covered, variants, good: new Set(), bad: new Map() };
 await send({ kind: 'ready', adapter: device.adapter.notice, cases: covered.length });
 for (;;) {
   const task = tasks.shift();

@@ -1,7 +1,8 @@
 // Child processes that plant faults. Each lives over many of them; one that hangs or dies has killed its fault and is replaced.
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { failureOf } from './kernel_tests.ts';
 import type { Site } from './sites.ts';
@@ -29,6 +30,8 @@ function cpuSeconds(pid: number): number | undefined {
 
 /** Runs faults on several processes. */
 export class Workers {
+  /** Where the first process stores which cases run which kernels. */
+  private readonly coverage: string;
   private readonly env: NodeJS.ProcessEnv;
   private readonly jobs: number;
   private readonly say: (text: string) => void;
@@ -37,7 +40,8 @@ export class Workers {
   readonly broken = new Set<string>();
 
   constructor(env: NodeJS.ProcessEnv, jobs: number, say: (text: string) => void) {
-    this.env = env;
+    this.coverage = `${tmpdir()}/vl-jepa-mutation-${process.pid}.json`;
+    this.env = { ...env, MUTATION_COVERAGE: this.coverage };
     this.jobs = jobs;
     this.say = say;
   }
@@ -50,6 +54,7 @@ export class Workers {
     const queue = sites.map((site, id) => ({ id, site }));
     await Promise.all(Array.from({ length: Math.min(this.jobs, sites.length) }, () => this.lane(queue, each)));
     await Promise.all(this.late);
+    rmSync(this.coverage, { force: true });
   }
 
   private async lane(queue: Task[], each: (judged: Judged) => void): Promise<void> {
