@@ -131,6 +131,8 @@ class Campaign {
   private pipelines = 0;
   private dispatches = 0;
   private told = 0;
+  /** Cases that are repeated alone after a death. */
+  private repeats: Promise<void> = Promise.resolve();
 
   constructor(driver: Driver, commandLine: string, keep: boolean) {
     this.driver = driver;
@@ -180,25 +182,39 @@ class Campaign {
     if (this.keep) store(failure);
   }
 
-  /** One batch; when the process dies in it, its cases one by one. */
+  /** One batch. When the process dies, all that was in flight is repeated case by case, with nothing beside it. */
   private async run(specs: readonly Spec[]): Promise<void> {
     const worker = await this.open();
     try {
-      const report = await worker.ask({ specs });
-      if (report.kind !== 'done') return;
-      this.summary.pipelines += report.pipelines - this.pipelines;
-      this.summary.dispatches += report.dispatches - this.dispatches;
-      [this.pipelines, this.dispatches] = [report.pipelines, report.dispatches];
-      await this.take(report.checked);
+      await this.send(worker, specs);
     } catch (error) {
       this.restart(worker, error as Error);
-      if (specs.length > 1) for (const spec of specs) await this.run([spec]);
-      else {
-        const spec = specs[0]!;
-        const fault = `the driver or the process died: ${(error as Error).message.split('\n')[0]}`;
-        count(this.summary, [{ spec, judgement: { fault, forward: 0, gradient: 0, twin: 0, conditioned: 0, exact: 0 } }]);
-        this.fail({ spec, fault, about: describe(TABLE, spec) });
-      }
+      const again = this.repeats.then(async () => {
+        for (const spec of specs) await this.runAlone(spec);
+      });
+      this.repeats = again;
+      await again;
+    }
+  }
+
+  private async send(worker: Worker, specs: readonly Spec[]): Promise<void> {
+    const report = await worker.ask({ specs });
+    if (report.kind !== 'done') return;
+    this.summary.pipelines += report.pipelines - this.pipelines;
+    this.summary.dispatches += report.dispatches - this.dispatches;
+    [this.pipelines, this.dispatches] = [report.pipelines, report.dispatches];
+    await this.take(report.checked);
+  }
+
+  private async runAlone(spec: Spec): Promise<void> {
+    const worker = await this.open();
+    try {
+      await this.send(worker, [spec]);
+    } catch (error) {
+      this.restart(worker, error as Error);
+      const fault = `the driver or the process died: ${(error as Error).message.split('\n')[0]}`;
+      count(this.summary, [{ spec, judgement: { fault, forward: 0, gradient: 0, twin: 0, conditioned: 0, exact: 0 } }]);
+      this.fail({ spec, fault, about: describe(TABLE, spec) });
     }
   }
 
@@ -216,6 +232,7 @@ class Campaign {
     for (const specs of work) {
       const now = this.worker ? this.run(specs) : ahead.then(() => this.run(specs)); // two in flight: one computes while the other is judged
       await ahead;
+      await this.repeats;
       ahead = now;
       this.progress(specs[0]!);
       if (this.summary.failures.length >= MOST_FAILURES) {

@@ -13,6 +13,9 @@ import type { Stored } from './values.ts';
 /** Guard on either side of a tensor: a binding's offset has to be a multiple of it. */
 export const MARGIN = 256;
 
+/** Of one staging buffer, below the default limit of 256 MiB. */
+const MOST_BYTES = 2 ** 27;
+
 /** A NaN, and 42: a result that hangs on memory which nobody wrote differs between them. */
 export const PATTERNS = [0x7fc0dead, 0x42280000] as const;
 
@@ -84,14 +87,15 @@ export function numbers({ dtype, bits }: Result): ArrayLike<number> {
   return new Float32Array(bits.buffer, bits.byteOffset, bits.length);
 }
 
-interface Region { readonly storage: Storage; readonly start: number; readonly bytes: number; readonly front: number; readonly tensor: Pick<Tensor, 'shape' | 'dtype' | 'size' | 'byteLength'>; readonly poison: number }
+interface Region { readonly storage: Storage; readonly start: number; readonly bytes: number; readonly front: number; readonly stage: number; readonly at: number; readonly tensor: Pick<Tensor, 'shape' | 'dtype' | 'size' | 'byteLength'>; readonly poison: number }
 
 /** Results of many cases, read in one go. Add tensors while they live, then `enqueue`, release them, and `read`. */
 export class Readback {
   private readonly device: Device;
   private readonly regions: Region[] = [];
-  private bytes = 0;
-  private stage: GPUBuffer | undefined;
+  /** Bytes of each staging buffer: one is enough but for heavy cases. */
+  private readonly sizes: number[] = [0];
+  private stages: GPUBuffer[] = [];
 
   constructor(device: Device) {
     this.device = device;
@@ -104,43 +108,39 @@ export class Readback {
     const whole = offsetBytes === MARGIN && storage.bytes >= 2 * MARGIN + Math.max(4, byteLength); // a view into the middle of another tensor has no guards of its own
     const start = whole ? 0 : offsetBytes;
     const bytes = whole ? 2 * MARGIN + Math.max(4, byteLength) : Math.max(4, byteLength);
-    this.regions.push({ storage, start, bytes, front: whole ? MARGIN : 0, tensor: { shape, dtype, size, byteLength }, poison });
-    this.bytes += bytes;
+    if (this.sizes.at(-1)! + bytes > MOST_BYTES && this.sizes.at(-1)! > 0) this.sizes.push(0);
+    const stage = this.sizes.length - 1;
+    const at = this.sizes[stage]!;
+    this.regions.push({ storage, start, bytes, front: whole ? MARGIN : 0, stage, at, tensor: { shape, dtype, size, byteLength }, poison });
+    this.sizes[stage] = at + bytes;
     return this.regions.length - 1;
   }
 
   /** Copies everything noted behind the commands so far. @returns nothing */
   enqueue(): void {
     const { device } = this;
-    this.stage = device.gpu.createBuffer({ size: Math.max(4, this.bytes), usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST });
-    let at = 0;
-    for (const { storage, start, bytes } of this.regions) {
-      device.recorder.commands().copyBufferToBuffer(storage.buffer, start, this.stage, at, bytes);
+    this.stages = this.sizes.map(size => device.gpu.createBuffer({ size: Math.max(4, size), usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST }));
+    for (const { storage, start, bytes, stage, at } of this.regions) {
+      device.recorder.commands().copyBufferToBuffer(storage.buffer, start, this.stages[stage]!, at, bytes);
       device.recorder.touch(storage);
-      at += bytes;
     }
     device.flush();
   }
 
   /** Waits for the device. @returns the results in the order of `add` @throws DeviceError after a loss or an error */
   async read(): Promise<Result[]> {
-    const { device, stage } = this;
+    const { device, stages } = this;
     try {
-      await wait(stage!.mapAsync(1));
+      await wait(Promise.all(stages.map(stage => stage.mapAsync(1))));
     } catch (cause) {
       await new Promise(done => setTimeout(done, 50)); // the reason comes on the side
       device.check();
       throw cause;
     }
-    const words = new Uint32Array(stage!.getMappedRange().slice(0));
-    stage!.destroy();
+    const words = stages.map(stage => new Uint32Array(stage.getMappedRange().slice(0)));
+    for (const stage of stages) stage.destroy();
     device.check();
-    let at = 0;
-    return this.regions.map(region => {
-      const part = words.subarray(at / 4, (at + region.bytes) / 4);
-      at += region.bytes;
-      return resultOf(region, part);
-    });
+    return this.regions.map(region => resultOf(region, words[region.stage]!.subarray(region.at / 4, (region.at + region.bytes) / 4)));
   }
 }
 
