@@ -19,6 +19,7 @@ function unfold(pixels: Tensor, tubelet: number, patch: number): Tensor {
   const count = rows.size / floats;
   if (count) dispatch(device, patch_embed, 'unfold', { pixels, rows }, { count, ...params }, groupsFor(count, 64), launch);
   return record(rows, [[pixels, drows => {
+    if (!count) return Tensor.zeros(device, pixels.shape); // no whole patch fits
     const dpixels = Tensor.empty(device, pixels.shape);
     const each = dpixels.size / floats;
     if (each) dispatch(device, patch_embed, 'fold', { drows, dpixels }, { count: each, ...params }, groupsFor(each, 64), launch);

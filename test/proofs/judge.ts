@@ -28,6 +28,7 @@ type Arrays = readonly Float64Array[];
 
 const SAMPLES = 3;
 const HALF_ULP = 2 ** -24;
+const SMALLEST_NORMAL = 2 ** -126;
 const MOST_WHOLE = 2 ** 24;
 
 const list = (y: Float64Array | Arrays): Arrays => (y instanceof Float64Array ? [y] : y);
@@ -39,8 +40,8 @@ function noiseOf(f: (x: Arrays, scale: (v: Float64Array) => Float64Array) => rea
   const moved = truth.map(t => t && new Float64Array(t.length));
   for (let k = 0; k < SAMPLES; k++) {
     const d = dice(hash('noise', seed, k));
-    // Not all by the same amount: what cancels exactly has to move too.
-    const jitter = (v: Float64Array): Float64Array => v.map(e => e * (1 + (d.chance(0.5) ? HALF_ULP : -HALF_ULP) * (0.5 + 0.5 * d.next())));
+    // Not all by the same amount: what cancels exactly has to move too. Subnormal numbers may be flushed.
+    const jitter = (v: Float64Array): Float64Array => v.map(e => (Math.abs(e) < SMALLEST_NORMAL ? 0 : e) * (1 + (d.chance(0.5) ? HALF_ULP : -HALF_ULP) * (0.5 + 0.5 * d.next())));
     const other = f(inputs.map(s => (isFloat(s.input) || s.dtype === 'f32' ? jitter(s.values) : s.values)), jitter);
     truth.forEach((t, i) => t?.forEach((v, j) => { moved[i]![j] = Math.max(moved[i]![j]!, Math.abs(other[i]![j]! - v)); }));
   }
