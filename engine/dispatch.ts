@@ -22,6 +22,8 @@ type ParamsOf<K extends Kernel> = { readonly [N in keyof K['params']]: Param };
 /** Workgroups: a total (folded into two dimensions above 65,535; the kernel uses wid.x + wid.y * nwg.x) or an explicit grid. */
 export type Workgroups = number | readonly [number, number, number];
 
+/** One vec4: a shader that reads four numbers at once wants that much, also where it reads none. Every storage has it. */
+export const SMALLEST_BINDING = 16;
 const SLOT = 256;
 const SLOTS = 4096;
 const MAX_GROUPS = 65_535;
@@ -150,7 +152,7 @@ export class Recorder {
     const cached = p.groups.get(key);
     if (cached) return cached;
     const margin = this.device.pool.marginBytes;
-    const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(4, t.byteLength) + margin }));
+    const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(SMALLEST_BINDING, t.byteLength) + margin }));
     this.counters.bindGroups++;
     if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();
     this.cachedGroups++;

@@ -4,7 +4,7 @@ import { layOut, livenessBound } from './arena.ts';
 import type { Block } from './arena.ts';
 import { DeviceError, showShape } from './check.ts';
 import type { Device } from './device.ts';
-import { makeGroup } from './dispatch.ts';
+import { SMALLEST_BINDING, makeGroup } from './dispatch.ts';
 import type { CommandSink } from './dispatch.ts';
 import { GPUBufferUsageBits, scope } from './memory.ts';
 import type { Storage } from './memory.ts';
@@ -212,7 +212,7 @@ function prepare(device: Device, recording: Recording, base: ReadonlyMap<Storage
     const key = `${p.id},${Object.values(tensors).flatMap(t => (t.scales ? [t, t.scales] : [t])).map(t => `${t.storage.id}:${at(t)}:${t.byteLength}`).join()}`;
     let group = groups.get(key);
     if (!group) {
-      group = makeGroup(device.gpu, p, tensors, uniforms, t => ({ buffer: t.storage.buffer, offset: at(t), size: Math.max(4, t.byteLength) + margin }));
+      group = makeGroup(device.gpu, p, tensors, uniforms, t => ({ buffer: t.storage.buffer, offset: at(t), size: Math.max(SMALLEST_BINDING, t.byteLength) + margin }));
       device.recorder.counters.bindGroups++;
       groups.set(key, group);
     }
