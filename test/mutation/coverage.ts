@@ -18,6 +18,8 @@ export interface Covered {
   readonly spec: Spec;
   /** Elements of all inputs. */
   readonly elements: number;
+  /** Whether an input is stored smaller than f32. */
+  readonly small: boolean;
   /** `file:entry#variant`: pipelines that it uses. */
   readonly uses: readonly string[];
 }
@@ -56,7 +58,7 @@ export async function coverage(device: Device): Promise<Covered[]> {
         if (!good[0]) continue;
         uses.clear();
         await execute(device, good);
-        found.push({ spec, elements: elementsOf(good[0].case), uses: [...uses] });
+        found.push({ spec, elements: elementsOf(good[0].case), small: good[0].runs[0]!.inputs.some(i => !/32$/.test(i.dtype)), uses: [...uses] });
       }
     }
   } finally {
@@ -68,6 +70,8 @@ export async function coverage(device: Device): Promise<Covered[]> {
 /** Most new pipelines in one batch: a driver compiles each, and a batch has a time limit. */
 const MOST_NEW = 6;
 const MOST_CASES = 12;
+/** Most pipelines compiled for one fault: a product has more than a hundred, for all storage types, and a fault that forty do not show counts as alive. */
+const MOST_PIPELINES = 40;
 
 /**
  * The cases that can see a fault, cheapest and most telling first: three of middling size on one variant, then one large case for every other variant, then all.
@@ -83,13 +87,15 @@ export function order(all: readonly Covered[], changed: ReadonlySet<string>): Sp
   const first = [0.9, 0.6, 0.4].map(share => usual[Math.floor(share * (usual.length - 1))]).filter((c, i, list): c is Covered => c !== undefined && list.indexOf(c) === i);
   const seen = new Set(first.flatMap(of));
   const second: Covered[] = [];
-  for (const c of [...drawn].reverse()) {
+  const largest = [...drawn].reverse();
+  const plainFirst = [...largest.filter(c => !c.small), ...largest.filter(c => c.small)];
+  for (const c of plainFirst) {
     if (first.includes(c) || of(c).every(u => seen.has(u))) continue;
     second.push(c);
     for (const u of of(c)) seen.add(u);
   }
   const chosen = new Set([...first, ...second]);
-  const rest = [...drawn].reverse().filter(c => !chosen.has(c));
+  const rest = plainFirst.filter(c => !chosen.has(c));
   const heavy = all.filter(c => c.spec.heavy !== undefined && of(c).length);
   const batches: Spec[][] = first.length ? [first.map(c => c.spec)] : [];
   const compiled = new Set(first.flatMap(of));
@@ -97,6 +103,7 @@ export function order(all: readonly Covered[], changed: ReadonlySet<string>): Sp
   const close = (): void => { if (open.length) batches.push(open); open = []; fresh = 0; };
   for (const c of [...second, ...rest]) {
     const added = of(c).filter(u => !compiled.has(u));
+    if (added.length && compiled.size + added.length > MOST_PIPELINES) continue;
     if (open.length && (open.length >= MOST_CASES || fresh + added.length > MOST_NEW)) close();
     for (const u of added) compiled.add(u);
     fresh += added.length;

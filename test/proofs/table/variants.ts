@@ -1,6 +1,7 @@
 // Where the general entries look too seldom: every kernel file of attention by itself (drawn among the storage types and options of the general entry, each would get
 // a handful of cases), element ops over several workgroups that are filled to the last invocation, halves at the edges of their range, gradients of zeros.
 import type { AttentionVariant } from '../../../kernels/attention.ts';
+import { cast } from '../../../kernels/cast.ts';
 import { proof } from '../proof.ts';
 import type { Case, Heavy, Proof } from '../proof.ts';
 import { PROOFS as attentions } from './attention.ts';
@@ -58,14 +59,15 @@ const EDGES: readonly number[] = [
   1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -23, 3.4e38, 3.3961775292304601e38, 2 ** -126, 2 ** -133, 2 ** -149, 0, Infinity, NaN,
 ];
 
-/** A conversion of such places and of numbers between them; a quarter of the cases has an odd count. */
-const edges = (general: Proof): Proof => proof<unknown>({
-  ...general, name: `${general.name} at the edges of the halves`, heavy: [], rows: () => undefined,
+/** A conversion of such places and of numbers between them, whose result is the half itself, with its guards; some counts are odd. */
+const edges = (general: Proof): Proof => proof<{ dtype: 'f16' | 'bf16' }>({
+  ...general as Proof<{ dtype: 'f16' | 'bf16' }>, name: `${general.name} at the edges of the halves`, heavy: [], rows: () => undefined,
+  run: ([x], { dtype }) => cast(x!, dtype),
   draw: r => {
-    const { options } = general.draw(r);
-    const n = Math.min(r.cap, r.pick([64, 128, 260, 129]));
+    const options = { dtype: r.pick(['f16', 'bf16'] as const) };
+    const n = Math.min(r.cap, r.pick([64, 128, 260, 129, 33, 131]));
     const data = Array.from({ length: n }, () => (r.chance(0.2) ? -1 : 1) * (r.chance(0.7) ? r.pick(EDGES) : 2 ** r.int(-27, 17) * (1 + r.int(0, 2 ** 12) * 2 ** -12)));
-    return { inputs: [{ shape: [n], kind: 'given', data, dtype: 'f32', grad: false }], options } satisfies Case;
+    return { inputs: [{ shape: [n], kind: 'given', data, dtype: 'f32', grad: false }], options };
   },
 });
 
