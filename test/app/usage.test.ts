@@ -45,7 +45,10 @@ test.when(isNode, WHY, 'unknown commands and options, missing values, wrong numb
     [['run', 'ears', '--model', 'a', '--input', 'b', '--output', 'c'], /^run: the network is "ears", expected vision, predictor or text$/],
     [['run', 'vision', '--model', 'a', '--input', 'b', '--output', 'c', '--dtype', 'f64'], /^run: dtype is "f64", expected "f32"/],
     [['eval', '--artist', 'me'], /^eval: --artist is me, expected one of fluent-emoji-flat, /],
-    [['bench', 'everything'], /^bench: everything is unknown, expected kernels$/],
+    [['bench', 'everything'], /^bench: everything is unknown, expected kernels, /],
+    [['bench', 'peers', '--adapter', 'moon'], /^bench: --adapter is moon, expected auto, swiftshader, chromium$/],
+    [['bench', 'peers', '--rounds', '0'], /^bench: --rounds is 0, expected a whole number of at least 1$/],
+    [['bench', 'peers', '--only', 'juggling'], /^bench peers: no work is called juggling, expected a part of one of matmul 512³; /],
     [['embed', '--text', 'x', '--model', '/no/such/folder'], /^model: \/no\/such\/folder has no config.json, expected a VL-JEPA checkpoint folder$/],
     [['inspect', '/no/such/file.safetensors'], /\/no\/such\/file.safetensors/],
   ] as const) assert.match(refusal(await vlJepa(args)), said, args.join(' '));
