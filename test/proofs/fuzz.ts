@@ -1,4 +1,4 @@
-// npm run fuzz -- [--cases N] [--seed S] [--op NAME] [--cap C] [--adapter lavapipe|swiftshader] [--log FILE] [--forget]: seeded cases over all ops, without end where N is missing.
+// npm run fuzz -- [--cases N] [--seed S] [--op NAME] [--cap C] [--adapter lavapipe|swiftshader] [--log FILE] [--forget]: seeded cases over all ops, without end where N is missing (Ctrl-C ends it with its summary).
 // Failures go into seeds.json unless --forget says no.
 // The driver lives in a child process: when it dies, the batch is repeated case by case in a new one, and the case that killed it is a failure with its seed.
 import { fork } from 'node:child_process';
@@ -227,6 +227,9 @@ class Campaign {
     console.log(`${cases} cases in ${seconds.toFixed(0)} s (${(cases / seconds).toFixed(0)}/s), ${pipelines} pipelines, ${failures.length} failures, now at seed ${spec.seed}`);
   }
 
+  /** Ends the run after the cases in flight: Ctrl-C, or a time limit from outside. */
+  stopped = false;
+
   async all(work: Iterable<Spec[]>): Promise<void> {
     let ahead: Promise<void> = Promise.resolve();
     for (const specs of work) {
@@ -235,6 +238,7 @@ class Campaign {
       await this.repeats;
       ahead = now;
       this.progress(specs[0]!);
+      if (this.stopped) break;
       if (this.summary.failures.length >= MOST_FAILURES) {
         console.log(`${MOST_FAILURES} failures: that is enough`);
         break;
@@ -259,6 +263,7 @@ async function main(): Promise<number> {
   const work = values.heavy === undefined
     ? batches(ops, seed, cap, cases, values.only as ValueClass | undefined, values.plain === true)
     : ops.flatMap(p => (p.heavy ?? []).filter(h => values.heavy === 'all' || h.name === values.heavy).map((h): Spec[] => [{ op: p.name, seed, cap, heavy: h.name }]));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { campaign.stopped = true; }); // the summary of what ran is still printed
   await campaign.all(work);
   const { summary } = campaign;
   console.log(table(summary));

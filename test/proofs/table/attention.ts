@@ -39,7 +39,7 @@ const attention = proof<Options>({
       inputs,
       options: {
         ...s, masked, variant: undefined, way: r.pick(['products', 'streaming'] as const), workspaceBytes: r.pick([4096, 32_768, 2 ** 24]),
-        ...(r.chance(0.4) && { causal: true }), ...(r.chance(0.4) && { window: r.pick([1, 2, 3, 5, 16, 200]) }), ...(r.chance(0.3) && { scale: r.pick([1 / 16, 1, -0.3]) }),
+        ...(r.chance(0.4) && { causal: true }), ...(r.chance(0.4) && { window: r.pick([1, 2, 3, 5, 16, 200]) }), ...(r.chance(0.3) && { scale: r.pick([1 / 16, 2, -1]) / s.headDim }),
       },
     };
   },
