@@ -54,7 +54,7 @@ export class Tensor {
     this.offsetBytes = offsetBytes;
     this.size = size(shape);
     this.scales = scales && keep(scales);
-    this.block = scales?.size ? this.size / scales.size : 0;
+    this.block = scales ? (scales.size ? this.size / scales.size : 1) : 0;
     device.liveTensors++;
     enlist(this);
   }

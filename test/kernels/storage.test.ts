@@ -127,6 +127,12 @@ test('linear over quantised and packed weights equals float64 on the rounded wei
   }
 }));
 
+test('weights without elements can be quantised and used', async () => {
+  const d = await device();
+  const y = linear(Tensor.zeros(d, [3, 0]), quantize(Tensor.zeros(d, [5, 0])), Tensor.from(d, [1, 2, 3, 4, 5]));
+  assert.equal(await y.read(), Float32Array.from({ length: 15 }, (_, i) => 1 + (i % 5)));
+});
+
 test('the gradient of a cast passes straight through, in f32', async () => {
   const d = await device();
   const x = Tensor.from(d, random([3, 5], 1), [3, 5]);
