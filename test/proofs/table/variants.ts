@@ -2,6 +2,7 @@
 // a handful of cases), element ops over several workgroups that are filled to the last invocation, halves at the edges of their range, gradients of zeros.
 import type { AttentionVariant } from '../../../kernels/attention.ts';
 import { cast } from '../../../kernels/cast.ts';
+import { forceTile } from '../../../kernels/matmul.ts';
 import { proof } from '../proof.ts';
 import type { Case, Heavy, Proof } from '../proof.ts';
 import { PROOFS as attentions } from './attention.ts';
@@ -35,6 +36,23 @@ const kernel = (variant: AttentionVariant): Proof => proof<unknown>({
     several(variant, 'several workgroups, masked', { batch: 3, tq: 21, tk: 50, heads: 4, kvHeads: 4, headDim: 12 }, { masked: true, window: 7 }),
     several(variant, 'several workgroups, causal', { batch: 1, tq: 66, tk: 41, heads: 4, kvHeads: 2, headDim: 4 }, { causal: true }),
   ],
+});
+
+/** The backward by products, on the tiles of other adapters too: no other op adds a product to what a matrix holds. */
+const onTile = (tile: 'default' | 'swiftshader'): Proof => proof<unknown>({
+  ...general, name: `attention by products on the tile ${tile}`, heavy: [],
+  draw: r => {
+    const { inputs, options } = general.draw(r);
+    return { inputs: inputs.map(({ storage: _, ...input }) => input), options: { ...options as object, way: 'products', workspaceBytes: r.pick([4096, 32_768]) } } satisfies Case;
+  },
+  within: (_, fn) => { // the products run in the backward
+    forceTile(tile);
+    try {
+      fn();
+    } finally {
+      forceTile(undefined);
+    }
+  },
 });
 
 /** Three and five whole workgroups of 256 invocations and four floats, one float less, and a few more than a whole one. */
@@ -84,4 +102,4 @@ const zeros = (general: Proof): Proof => proof<unknown>({
 const named = (list: readonly Proof[], name: string): Proof => list.find(p => p.name === name)!;
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
+export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['default', 'swiftshader'] as const).map(onTile), ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
