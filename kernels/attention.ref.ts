@@ -16,8 +16,8 @@ export interface AttentionCase {
 export const allowed = (c: AttentionCase, b: number, i: number, j: number): boolean =>
   (!c.mask || c.mask[b * c.tk + j] !== 0) && (!c.causal || j <= i) && (!c.window || Math.abs(i - j) < c.window);
 
-/** Softmax weights of query i; zeros where no key is allowed. */
-function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, h: number, i: number): Float64Array {
+/** Softmax weights of query i, zeros where no key is allowed, and the logarithm of their sum before it is taken out. */
+function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, h: number, i: number): { p: Float64Array; lse: number } {
   const { tk, tq, heads, kvHeads, headDim } = c;
   const scale = c.scale ?? 1 / Math.sqrt(headDim);
   const shared = Math.floor(h / (heads / kvHeads));
@@ -35,7 +35,7 @@ function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, 
     p[j] = allowed(c, b, i, j) && p[j] !== -Infinity ? Math.exp(p[j]! - top) : 0; // a logit of -Inf hides a key
     total += p[j]!;
   }
-  return total === 0 ? p : p.map(x => x / total);
+  return total === 0 ? { p, lse: 0 } : { p: p.map(x => x / total), lse: top + Math.log(total) };
 }
 
 /** The formula of `attention` in float64. @param c sizes and options @param q [B, Tq, H, Dh] @param k [B, Tk, Hkv, Dh] @param v [B, Tk, Hkv, Dh] @returns [B, Tq, H, Dh] */
@@ -43,7 +43,7 @@ export function attentionRef(c: AttentionCase, q: Float64Array, k: Float64Array,
   const { batch, tq, tk, heads, kvHeads, headDim } = c;
   const y = new Float64Array(q.length);
   for (let b = 0; b < batch; b++) for (let h = 0; h < heads; h++) for (let i = 0; i < tq; i++) {
-    const p = weights(c, q, k, b, h, i);
+    const { p } = weights(c, q, k, b, h, i);
     const shared = Math.floor(h / (heads / kvHeads));
     for (let j = 0; j < tk; j++) {
       if (!allowed(c, b, i, j)) continue;
@@ -63,11 +63,15 @@ export function attentionGradRef(c: AttentionCase, q: Float64Array, k: Float64Ar
   const scale = c.scale ?? 1 / Math.sqrt(headDim);
   const dq = new Float64Array(q.length), dk = new Float64Array(k.length), dv = new Float64Array(v.length);
   for (let b = 0; b < batch; b++) for (let h = 0; h < heads; h++) for (let i = 0; i < tq; i++) {
-    const p = round(weights(c, q, k, b, h, i));
+    const { p: exact, lse } = weights(c, q, k, b, h, i);
+    const off = Number.isFinite(lse) ? Math.exp(lse - round(Float64Array.of(lse))[0]!) : 1; // the sum is stored as its logarithm
+    const p = round(exact).map(w => w * off);
     const row = ((b * tq + i) * heads + h) * headDim;
     const key = (j: number): number => ((b * tk + j) * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
     const dp = round(p.map((_, j) => { let s = 0; for (let d = 0; d < headDim; d++) s += dy[row + d]! * v[key(j) + d]!; return s; }));
-    const mean = round(Float64Array.of(p.reduce((s, w, j) => s + (allowed(c, b, i, j) ? w * dp[j]! : 0), 0)))[0]!;
+    const y = new Float64Array(headDim); // Σ p dp = dy · y, and y is stored in f32: where one key is seen, dp - Σ p dp is rounding alone
+    p.forEach((w, j) => { if (allowed(c, b, i, j)) for (let d = 0; d < headDim; d++) y[d]! += w * v[key(j) + d]!; });
+    const mean = round(y).reduce((s, value, d) => s + value * dy[row + d]!, 0);
     for (let j = 0; j < tk; j++) {
       if (!allowed(c, b, i, j)) continue;
       const ds = p[j]! * (dp[j]! - mean) * scale;

@@ -26,7 +26,7 @@ export interface Judgement {
 
 type Arrays = readonly Float64Array[];
 
-const SAMPLES = 3;
+const SAMPLES = 8;
 const HALF_ULP = 2 ** -24;
 const SMALLEST_NORMAL = 2 ** -126;
 const MOST_WHOLE = 2 ** 24;

@@ -26,6 +26,9 @@ function sizes(r: Draw): { batch: number; tq: number; tk: number; heads: number;
 /** As in other libraries: weight 0 times NaN is NaN. */
 const HIDDEN = { spreads: 'a hidden key has weight 0 in the block of keys that a row walks, and 0 times what is not finite is NaN' } as const;
 
+/** One query on one key: its weight is 1 whatever the score, NaN included; q and k take no part. A named kernel computes the score all the same. */
+const alone = (o: Options): boolean => o.tq === 1 && o.tk === 1 && o.heads === o.kvHeads && !o.masked && o.variant === undefined;
+
 const attention = proof<Options>({
   name: 'attention', ops: ['attention'],
   draw: r => {
@@ -46,9 +49,9 @@ const attention = proof<Options>({
   run: ([q, k, v, m], { causal, window, scale, variant, headDim, way, workspaceBytes }, device) => ops.attention(q!, k!, v!, {
     ...(way && { backward: way }), ...(workspaceBytes && { workspaceBytes }),
     ...(m && { mask: m }), ...(causal && { causal }), ...(window && { window }), ...(scale !== undefined && { scale }),
-    ...(variant && attentionRuns(device, variant, headDim) && { variant }),
+    ...(variant && { variant: attentionRuns(device, variant, headDim) ? variant : 'scalar' }),
   }),
-  reference: ([q, k, v, m], { options }) => attentionRef(withMask(options, m), q!, k!, v!),
+  reference: ([q, k, v, m], { options }) => (alone(options) ? v!.slice() : attentionRef(withMask(options, m), q!, k!, v!)),
   backward: ([q, k, v, m], dy, { options }, round) => {
     const grads = attentionGradRef(withMask(options, m), q!, k!, v!, dy, round);
     return options.masked ? [...grads, undefined] : grads;

@@ -8,6 +8,7 @@ import type { Case, Heavy, Proof } from '../proof.ts';
 import { PROOFS as attentions } from './attention.ts';
 import { PROOFS as elements } from './elementwise.ts';
 import { float, ids } from './inputs.ts';
+import { PROOFS as products } from './products.ts';
 import { PROOFS as storages } from './storage.ts';
 import { PROOFS as trainings } from './training.ts';
 
@@ -52,6 +53,25 @@ const onTile = (tile: 'default' | 'swiftshader'): Proof => proof<unknown>({
     } finally {
       forceTile(undefined);
     }
+  },
+});
+
+/** Every tile of the products by itself, on shapes of several tiles each way, whole and cut, one matrix and a few. */
+const tiled = (tile: 'lavapipe' | 'swiftshader' | 'default') => (product: Proof): Proof => proof<{ lead: readonly number[]; bias?: boolean }>({
+  ...product as Proof<{ lead: readonly number[]; bias?: boolean }>, name: `${product.name} on the tile ${tile}`, heavy: [],
+  draw: r => {
+    if (r.cap < 257) return product.draw(r) as Case<{ lead: readonly number[] }>;
+    const { inputs, options } = product.draw(r) as Case<{ lead: readonly number[]; bias?: boolean; transposeA?: boolean; transposeB?: boolean; shared?: boolean }>;
+    const fours = r.chance(0.5) ? 4 : 1;
+    const [m, n, k] = [r.int(1, 160 / fours) * fours, r.int(1, 200 / fours) * fours, r.int(1, 24 / fours) * fours];
+    const alone = product.name !== 'matmul';
+    const lead = alone ? [m] : r.pick([[], [2], [3]]);
+    const a = options.transposeA ? [k, m] : [m, k], b = alone || options.transposeB ? [n, k] : [k, n];
+    const shapes = alone ? [a, b, [n]] : [[...lead, ...a], options.shared || !lead.length ? b : [...lead, ...b]];
+    return {
+      inputs: inputs.map(({ storage: _, ...input }, i) => ({ ...input, shape: shapes[i]! })),
+      options: { ...options, m, n, k, lead, tile, ...(!alone && { batch: lead[0] ?? 1, shared: options.shared || !lead.length }) },
+    };
   },
 });
 
@@ -102,4 +122,6 @@ const zeros = (general: Proof): Proof => proof<unknown>({
 const named = (list: readonly Proof[], name: string): Proof => list.find(p => p.name === name)!;
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['default', 'swiftshader'] as const).map(onTile), ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
+export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['default', 'swiftshader'] as const).map(onTile),
+  ...(['lavapipe', 'swiftshader', 'default'] as const).flatMap(tile => ['matmul', 'linear', 'linear with an activation'].map(name => tiled(tile)(named(products, name)))),
+  ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
