@@ -13,7 +13,7 @@ const block = (text: string, language: string): string => new RegExp(`\`\`\`${la
 test.when(isNode, WHY, 'the README names every command, every debug level and packages that exist', async () => {
   const readme = await read('README.md');
   const { COMMANDS } = await import('../../app/commands.ts');
-  const rows = [...readme.matchAll(/^\| `([a-z]+)[^|]*\|/gm)].map(m => m[1]!).filter(word => word in COMMANDS);
+  const rows = [...new Set([...readme.matchAll(/^\| `([a-z]+)[^|]*\|/gm)].map(m => m[1]!).filter(word => word in COMMANDS))]; // bench has several
   assert.equal(rows.sort(), Object.keys(COMMANDS).sort());
   for (const level of [0, 1, 2, 3, 4]) assert.match(readme, new RegExp(`^\\| ${level} \\| `, 'm'));
   const { scripts, dependencies, devDependencies } = JSON.parse(await read('package.json')) as Record<string, Record<string, string>>;
