@@ -8,6 +8,7 @@ import type { Case, Heavy, Proof } from '../proof.ts';
 import { PROOFS as attentions } from './attention.ts';
 import { PROOFS as elements } from './elementwise.ts';
 import { float, ids } from './inputs.ts';
+import { PROOFS as losses } from './losses.ts';
 import { PROOFS as products } from './products.ts';
 import { PROOFS as storages } from './storage.ts';
 import { PROOFS as trainings } from './training.ts';
@@ -119,9 +120,19 @@ const zeros = (general: Proof): Proof => proof<unknown>({
   },
 });
 
+/** No negatives: the loss of a single pair is 0, unless a NaN comes in. */
+const alone = (general: Proof): Proof => proof<unknown>({
+  ...general, name: `${general.name} of one pair`, heavy: [],
+  draw: r => {
+    const dim = r.int(1, 20);
+    const pair = { shape: [1, dim], kind: 'unit' } as const;
+    return { inputs: [pair, pair, { shape: [1], kind: 'given', data: [r.pick([0, 1, 2])], grad: true }], options: { dim, grouped: false } } satisfies Case;
+  },
+});
+
 const named = (list: readonly Proof[], name: string): Proof => list.find(p => p.name === name)!;
 
 /** Entries of this group. */
 export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['default', 'swiftshader'] as const).map(onTile),
   ...(['lavapipe', 'swiftshader', 'default'] as const).flatMap(tile => ['matmul', 'linear', 'linear with an activation'].map(name => tiled(tile)(named(products, name)))),
-  ...elements.map(spanned), edges(named(storages, 'cast')), zeros(named(trainings, 'gradNorm'))];
+  ...elements.map(spanned), edges(named(storages, 'cast')), alone(named(losses, 'infoNCE')), zeros(named(trainings, 'gradNorm'))];
