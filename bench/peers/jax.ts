@@ -17,24 +17,30 @@ function formulas({ nn, numpy: np }: typeof Jax) {
   const affine = (x: Arr, w: Arr, b?: Arr): Arr => (b ? np.matmul(x, w).add(b) : np.matmul(x, w));
   const gelu = (x: Arr): Arr => nn.gelu(x, { approximate: false });
   const layerNorm = (x: Arr, w: Arr, b: Arr): Arr => nn.standardize(x, -1, { epsilon: EPS }).mul(w).add(b);
+  /** q, k, v [B, T, H, Dh]. A tenth faster than its dotProductAttention, which is an einsum. */
+  const attention = (q: Arr, k: Arr, v: Arr): Arr => {
+    const heads = (x: Arr): Arr => np.transpose(x, [0, 2, 1, 3]);
+    const scores = np.matmul(heads(q.mul(1 / Math.sqrt(q.shape[3]!))), np.transpose(k, [0, 2, 3, 1]));
+    return heads(np.matmul(nn.softmax(scores), heads(v)));
+  };
   const block = (x: Arr, at: (name: string) => Arr, { batch, tokens, dim, heads }: BlockSizes): Arr => {
     const h = layerNorm(x.ref, at('norm1'), at('norm1b'));
     const project = (w: string, b: string): Arr => affine(h.ref, at(w), at(b)).reshape([batch, tokens, heads, dim / heads]);
-    const mixed = nn.dotProductAttention(project('wq', 'bq'), project('wk', 'bk'), project('wv', 'bv')).reshape([batch * tokens, dim]);
+    const mixed = attention(project('wq', 'bq'), project('wk', 'bk'), project('wv', 'bv')).reshape([batch * tokens, dim]);
     h.dispose();
     const x2 = x.add(affine(mixed, at('wo'), at('bo')));
     return x2.ref.add(affine(gelu(affine(layerNorm(x2, at('norm2'), at('norm2b')), at('w1'), at('b1'))), at('w2'), at('b2')));
   };
   const contrastive = (p: Arr, y: Arr, logScale: Arr): Arr => {
-    const scale = np.exp(logScale);
-    const diagonal = p.ref.mul(y.ref).sum().mul(scale.ref);
-    const logits = np.matmul(p, np.transpose(y)).mul(scale);
+    const scaled = p.mul(np.exp(logScale));
+    const diagonal = scaled.ref.mul(y.ref).sum();
+    const logits = np.matmul(scaled, np.transpose(y));
     const n = logits.shape[0]!;
     const lse = nn.logsumexp(logits.ref, 1).sum().add(nn.logsumexp(logits, 0).sum());
     return lse.mul(0.5).sub(diagonal).div(n);
   };
   const mse = (y: Arr, target: Arr): Arr => np.square(y.sub(target)).mean();
-  return { affine, gelu, layerNorm, block, contrastive, mse };
+  return { affine, gelu, layerNorm, attention, block, contrastive, mse };
 }
 
 /** Inputs in, results and new state out; state goes in again at the next run. */
@@ -94,7 +100,7 @@ function transformerStep(jax: typeof Jax, spec: Extract<Spec, { kind: 'transform
 
 function made(jax: typeof Jax, work: Work, t: Tree): [Tree, Made] {
   const { spec } = work;
-  const { nn, numpy: np } = jax;
+  const { numpy: np } = jax;
   const f = formulas(jax);
   const pure = (fn: (t: Tree) => Tree): [Tree, Made] => {
     const jitted = jax.jit(fn) as unknown as (t: Tree) => Tree;
@@ -103,7 +109,7 @@ function made(jax: typeof Jax, work: Work, t: Tree): [Tree, Made] {
   switch (spec.kind) {
     case 'matmul': return pure(({ a, b }) => ({ y: np.matmul(a!, b!) }));
     case 'linear': return pure(({ x, w, b }) => ({ y: f.affine(x!, w!, b) }));
-    case 'attention': return pure(({ q, k, v }) => ({ y: nn.dotProductAttention(q!, k!, v!) }));
+    case 'attention': return pure(({ q, k, v }) => ({ y: f.attention(...[q!, k!, v!].map(x => np.expandDims(x, 0)) as [Arr, Arr, Arr]) }));
     case 'layerNorm': return pure(({ x, w, b }) => ({ y: f.layerNorm(x!, w!, b!) }));
     case 'block': return pure(({ x, ...w }) => ({ y: f.block(x!, name => w[name]!, spec) }));
     case 'contrastive': {

@@ -37,7 +37,7 @@ function formulas(tf: typeof Tf) {
   /** Mean cross entropy of rows with the diagonal as target; TensorFlow.js has a gradient of its own for it. */
   const crossEntropy = (logits: Tf.Tensor, diagonal: Tf.Tensor): Tf.Tensor => tf.losses.softmaxCrossEntropy(diagonal, logits);
   const contrastive = (p: Tf.Tensor, y: Tf.Tensor, logScale: Tf.Tensor, diagonal: Tf.Tensor): Tf.Scalar => {
-    const logits = tf.mul(tf.matMul(p, y, false, true), tf.exp(logScale));
+    const logits = tf.matMul(tf.mul(p, tf.exp(logScale)), y, false, true);
     return tf.mul(tf.add(crossEntropy(logits, diagonal), crossEntropy(tf.transpose(logits), diagonal)), 0.5) as Tf.Scalar;
   };
   const mse = (y: Tf.Tensor, target: Tf.Tensor): Tf.Scalar => tf.mean(tf.squaredDifference(y, target)) as Tf.Scalar;
