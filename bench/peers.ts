@@ -47,7 +47,7 @@ export function worksFor(only: string | undefined): readonly Work[] {
   return works;
 }
 
-const COLUMNS = [['work', 54], ['library', 24], ['median ms', -11], ['min', -10], ['max', -10], ['CPU ms', -10], ['GFLOP/s', -9], ['NMSE', -10], ['checked', -9], ['× best peer', -21], ['min-max', -14], ['by CPU time', -13]] as const;
+const COLUMNS = [['work', 44], ['library', 24], ['median ms', -11], ['min', -10], ['max', -10], ['CPU ms', -10], ['GFLOP/s', -9], ['NMSE', -10], ['checked', -9], ['× best peer', -21], ['min-max', -14], ['by CPU time', -13]] as const;
 const line = (cells: readonly string[]): string => COLUMNS.map(([, width], i) => (width > 0 ? (cells[i] ?? '').padEnd(width) : (cells[i] ?? '').padStart(-width))).join('').trimEnd();
 
 const shortName = (library: string): string => library.replace('onnxruntime-web', 'ort-web');
@@ -62,7 +62,7 @@ export function tableLines(row: Row): string[] {
     const share = t.checked === t.of ? 'all' : String(t.checked);
     return line([row.work, name, t.medianMs.toFixed(2), t.minMs.toFixed(2), t.maxMs.toFixed(2), t.cpuMs?.toFixed(2) ?? '', t.gflops.toFixed(2), t.nmse.toExponential(1), share, ...(r ? [`${r.median.toFixed(2)} ${shortName(r.best)}`, `${r.min.toFixed(2)}-${r.max.toFixed(2)}`, r.cpu?.toFixed(2) ?? ''] : [])]);
   });
-  return [...lines, ...Object.entries(row.cannot).map(([name, why]) => `${row.work.padEnd(54)}${name.padEnd(24)} no time: ${why}`)];
+  return [...lines, ...Object.entries(row.cannot).map(([name, why]) => `${row.work.padEnd(44)}${name.padEnd(24)} no time: ${why}`)];
 }
 
 async function inNode(works: readonly Work[], { adapter, rounds }: PeersOptions, onRow: (row: Row) => void): Promise<PageOutcome & { libraries: Record<string, string> }> {

@@ -1,4 +1,4 @@
-// The picture of the comparison, from the JSON files: node dist/bench/peers/chart.js [OUT.svg] [REPORT.json …].
+// The picture of the comparison, from the JSON files, and its figures as Markdown on stdout: node dist/bench/peers/chart.js [OUT.svg] [REPORT.json …].
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomic } from '../../weights/writer.ts';
@@ -35,7 +35,7 @@ export function panelOf({ adapter, place, rows }: PeersReport): Panel {
   return { title: `${name}, ${place}`, groups: rows.map(groupOf).filter(g => g !== undefined) };
 }
 
-const WIDTH = 760, LEFT = 262, RIGHT = 116, BAR = 9, GAP = 12, TOP = 66, HEAD = 34;
+const WIDTH = 760, LEFT = 276, RIGHT = 116, BAR = 9, GAP = 12, TOP = 66, HEAD = 34, HEADROOM = 1.15;
 const STYLE = `
 text { font: 12px system-ui, sans-serif; fill: #57606a }
 .title { font-size: 14px; font-weight: 600; fill: #24292f }
@@ -68,10 +68,11 @@ function drawGroup({ work, best, bars }: Group, y: number, scale: (speed: number
  * @param panels what to draw @returns the text of an SVG file
  */
 export function drawChart(panels: readonly Panel[]): string {
-  const highest = Math.max(1, ...panels.flatMap(p => p.groups.flatMap(g => g.bars.map(b => Math.max(b.speed, b.high ?? 0)))));
-  const scale = (speed: number): number => LEFT + speed / highest * (WIDTH - LEFT - RIGHT);
+  // Medians make the scale: one pair beside a busy moment would squeeze all bars.
+  const highest = HEADROOM * Math.max(1, ...panels.flatMap(p => p.groups.flatMap(g => g.bars.map(b => b.speed))));
+  const scale = (speed: number): number => LEFT + Math.min(speed, highest) / highest * (WIDTH - LEFT - RIGHT);
   const body: string[] = [];
-  const legend = [OURS, ...PEERS].map((name, i) => `<rect class="${CLASSES[name]}" x="${LEFT + i * 118}" y="34" width="10" height="10"/><text x="${LEFT + 15 + i * 118}" y="43">${name}</text>`).join('\n');
+  const legend = [OURS, ...PEERS].map((name, i) => `<rect class="${CLASSES[name]}" x="${LEFT + i * 128}" y="34" width="10" height="10"/><text x="${LEFT + 15 + i * 128}" y="43">${name}</text>`).join('\n');
   let y = TOP;
   for (const { title, groups } of panels) {
     const top = y;
@@ -85,18 +86,34 @@ export function drawChart(panels: readonly Panel[]): string {
 <title>Speed of vl-jepa beside other WebGPU libraries</title>
 <style>${STYLE}
 </style>
-<text class="title" x="8" y="18">Speed, 1 (dashed) is the fastest other library; medians, with the least and the most of all pairs</text>
+<text class="title" x="8" y="18">Speed beside the fastest other library (dashed); medians, least and most of all pairs</text>
 ${legend}
 ${body.join('\n')}
 </svg>
 `;
 }
 
+/**
+ * The ratios as a table of a Markdown document.
+ * @param panels one column each @returns lines: work, then per panel our speed, times the best peer, the least and the most of all pairs
+ */
+export function markdownTable(panels: readonly Panel[]): string {
+  const works = [...new Set(panels.flatMap(p => p.groups.map(g => g.work)))];
+  const cell = (group: Group | undefined): string => {
+    if (!group) return '';
+    const { speed, low, high, gflops } = group.bars[0]!;
+    return `${digits(gflops)} GFLOP/s, **${digits(speed)}** × ${group.best} (${digits(low!)}-${digits(high!)})`;
+  };
+  const rows = works.map(work => [work, ...panels.map(p => cell(p.groups.find(g => g.work === work)))]);
+  return [['work', ...panels.map(p => p.title)], ['---', ...panels.map(() => '---')], ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+}
+
 async function main([out = 'docs/peers.svg', ...files]: readonly string[]): Promise<void> {
   const wanted = files.length ? files : ['lavapipe', 'swiftshader', 'chromium-swiftshader'].map(n => `bench/results/peers-${n}.json`);
   const reports = wanted.map(file => JSON.parse(readFileSync(file, 'utf8')) as PeersReport);
-  await writeFileAtomic(out, drawChart(reports.map(panelOf)));
-  console.log(`${out}: ${reports.length} adapters`);
+  const panels = reports.map(panelOf);
+  await writeFileAtomic(out, drawChart(panels));
+  console.log(markdownTable(panels));
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));

@@ -114,7 +114,7 @@ export const WORKS: readonly Work[] = [
   work('ViT-L block, 256 tokens', 'ViT-L', { kind: 'block', ...VIT_L }),
   work('contrastive loss and gradients, 512×256', 'training', { kind: 'contrastive', n: 512, dim: 256 }),
   work('MLP training step, 256×512→2048→512', 'training', { kind: 'mlpStep', rows: 256, input: 512, hidden: 2048, output: 512 }),
-  work('transformer training step, 2 layers, 4×64 tokens', 'training', { kind: 'transformerStep', layers: 2, batch: 4, tokens: 64, dim: 256, heads: 4, mlp: 1024 }),
+  work('transformer step, 2 layers, 4×64 tokens', 'training', { kind: 'transformerStep', layers: 2, batch: 4, tokens: 64, dim: 256, heads: 4, mlp: 1024 }),
 ];
 
 /** The shapes in words. @param work which @returns inputs and their shapes */

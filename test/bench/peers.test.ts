@@ -147,18 +147,19 @@ const row: Row = {
 const report: PeersReport = { adapter: { notice: 'A & B, mesa: slow', profile: 'default', class: 'software' }, place: 'Node', date: '', command: '', cpus: 1, load: [0, 0], rounds: 1, libraries: {}, rows: [row, { ...row, ratios: {} }] };
 
 test.when(isNode, FILES, 'the picture: our recorded form against the fastest form of each peer', async () => {
-  const { drawChart, panelOf } = await import('../../bench/peers/chart.ts');
+  const { drawChart, markdownTable, panelOf } = await import('../../bench/peers/chart.ts');
   const panel = panelOf(report);
   assert.equal(panel, {
     title: 'A & B, mesa, Node',
     groups: [{ work: 'a < b', best: 'onnxruntime-web', bars: [{ library: OURS, speed: 4, low: 3.5, high: 4.5, gflops: 2 }, { library: 'tfjs', speed: 0.8, gflops: 2 / 5 }, { library: 'onnxruntime-web', speed: 1, gflops: 0.5 }] }],
   });
+  assert.is(markdownTable([panel]), '| work | A & B, mesa, Node |\n| --- | --- |\n| a < b | 2.0 GFLOP/s, **4.0** × onnxruntime-web (3.5-4.5) |');
   const svg = drawChart([panel, panelOf({ ...report, adapter: { ...report.adapter, profile: 'lavapipe' } })]);
   assert.ok(svg.includes('a &lt; b') && svg.includes('A &amp; B, mesa, Node') && svg.includes('lavapipe, Node') && svg.includes('4.0 × ort-web'));
   assert.is(svg.match(/<rect/g)!.length, 4 + 2 * 3);
   assert.ok(svg.includes('prefers-color-scheme: dark') && !/NaN|undefined/.test(svg));
-  const widths = [...svg.matchAll(/<rect class="ours" x="262"[^>]*width="([\d.]+)"/g)].map(m => Number(m[1]));
-  const others = [...svg.matchAll(/<rect class="b" x="262"[^>]*width="([\d.]+)"/g)].map(m => Number(m[1]));
+  const widths = [...svg.matchAll(/<rect class="ours" x="276"[^>]*width="([\d.]+)"/g)].map(m => Number(m[1]));
+  const others = [...svg.matchAll(/<rect class="b" x="276"[^>]*width="([\d.]+)"/g)].map(m => Number(m[1]));
   close([widths.at(-1)! / others.at(-1)!], [4], { rel: 1e-2, name: 'length of the bars' });
 });
 
