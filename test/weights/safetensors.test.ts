@@ -172,10 +172,12 @@ function splice(bytes: Uint8Array, at: number, drop: number, insert: Uint8Array)
 test('a header of 50,000 entries is read quickly; one above the limit is refused unread', async () => {
   const names = Array.from({ length: 50_000 }, (_, i) => `model.layers.${i}.weight`);
   const bytes = file(`{${names.map((name, i) => `"${name}":${entry('"U8"', '[1]', `[${i},${i + 1}]`)}`).join(',')}}`, 50_000);
-  const start = performance.now();
-  const st = await openSafetensors(bytes);
-  const ms = performance.now() - start;
-  assert.is(st.tensors.size, 50_000);
+  let ms = Infinity;
+  for (let attempt = 0; attempt < 3; attempt++) { // the best of three: other processes may hold the processor
+    const start = performance.now();
+    assert.is((await openSafetensors(bytes)).tensors.size, 50_000);
+    ms = Math.min(ms, performance.now() - start);
+  }
   assert.ok(ms < 2000, `${ms} ms`); // about 40 ms alone on one core
   const big = file(new Uint8Array(HEADER_LIMIT + 1).fill(0x20), 0);
   let read = 0;
