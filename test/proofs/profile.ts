@@ -6,4 +6,4 @@ import type { Shares } from './plan.ts';
 export const FAST_SHARES: Shares = { again: 0.25, permuted: 0.2, nonfinite: 0.12, differences: 0.25 };
 
 /** Cases of every op: SwiftShader takes three times as long, in Node and in Chromium. @param device where @returns count */
-export const fastCases = (device: Device): number => (device.adapter.profile === 'swiftshader' ? 28 : 80);
+export const fastCases = (device: Device): number => (device.adapter.profile === 'swiftshader' ? 20 : 80);
