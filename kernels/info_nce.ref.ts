@@ -22,7 +22,7 @@ function softmaxOf(logit: (i: number, j: number) => number, takesPart: (i: numbe
     lse[i] = most + Math.log(sum);
     let others = 0;
     for (let j = 0; j < n; j++) if (j !== i && takesPart(i, j)) others += Math.exp(logit(i, j) - logit(i, i));
-    terms[i] = others < 1 ? Math.log1p(others) : lse[i]! - logit(i, i);
+    terms[i] = others < 1 && Number.isFinite(logit(i, i)) ? Math.log1p(others) : lse[i]! - logit(i, i); // a single pair has no others to bring a NaN in
     for (let j = 0; j < n; j++) prob[i * n + j] = takesPart(i, j) ? Math.exp(logit(i, j) - lse[i]!) : 0;
   }
   return { prob, lse, terms };
