@@ -101,13 +101,13 @@ export function sameBits(actual: Uint32Array, expected: Uint32Array, from?: Uint
   return undefined;
 }
 
-/** Equality with a truth that f32 (or the integer type of the result) can hold; -0 and 0 are equal, and so are NaNs. @param actual as read @param expected float64 @returns what is wrong, or nothing */
-export function sameNumbers(actual: ArrayLike<number>, expected: Float64Array): string | undefined {
+/** Equality with a truth that f32 (or the integer type of the result) can hold; -0 and 0 are equal, and so are NaNs. @param actual as read @param expected float64 @param flushed up to which size of the truth 0 is right too @returns what is wrong, or nothing */
+export function sameNumbers(actual: ArrayLike<number>, expected: Float64Array, flushed = 0): string | undefined {
   const whole = actual instanceof Uint32Array || actual instanceof Int32Array;
   if (actual.length !== expected.length) return `has ${actual.length} elements, expected ${expected.length}`;
   for (let i = 0; i < expected.length; i++) {
     const e = whole ? expected[i]! : Math.fround(expected[i]!);
-    if (actual[i] !== e && !(Number.isNaN(e) && Number.isNaN(actual[i]!))) return `element ${i} of ${expected.length} is not exact: ${around(actual, expected, i)}`;
+    if (actual[i] !== e && !(Number.isNaN(e) && Number.isNaN(actual[i]!)) && !(actual[i] === 0 && Math.abs(e) <= flushed)) return `element ${i} of ${expected.length} is not exact: ${around(actual, expected, i)}`;
   }
   return undefined;
 }

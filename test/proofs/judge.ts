@@ -94,7 +94,12 @@ function exactFault(planned: Planned, result: Result, truth: Float64Array, input
     const expected = new Uint32Array(Float32Array.from(truth).buffer);
     return truth.some(Number.isNaN) ? sameNumbers(numbers(result), truth) : sameBits(result.bits, expected);
   }
-  return sameNumbers(numbers(result), truth);
+  return sameNumbers(numbers(result), truth, Math.max(0, ...inputs.map(flushedOf)));
+}
+
+/** An i8 or i4 element is a product, and adapters may flush a factor or a product below the normal numbers: then 0 is right up to here. */
+function flushedOf({ scales, dtype }: Stored): number {
+  return scales?.some(s => Math.abs(s) <= SMALLEST_NORMAL) ? (dtype === 'i8' ? 128 : 8) * SMALLEST_NORMAL : 0;
 }
 
 function judgeForward(b: Bench, planned: Planned, { run, outputs }: Outcome): Arrays {
