@@ -55,4 +55,15 @@ test('an id out of range: refused from the host, the last row from a tensor', as
   assert.throws(() => embedding(table, Tensor.zeros(d, [2])), /embedding: ids is f32, expected u32/);
 });
 
+test('a table in parts gives what the whole one gives, and its parts have to fit', async () => {
+  const d = await device();
+  const values = random([9, 4], 1);
+  const part = (first: number, end: number, width = 4) => Tensor.from(d, values.slice(first * 4, first * 4 + (end - first) * width), [end - first, width]);
+  const ids = Tensor.from(d, Uint32Array.of(8, 0, 3, 4, 99, 3));
+  assert.equal(await embedding([part(0, 4), part(4, 9)], ids).read(), await embedding(Tensor.from(d, values, [9, 4]), ids).read());
+  assert.throws(() => embedding([], ids), /embedding: table has no parts/);
+  assert.throws(() => embedding([part(0, 4), part(4, 6, 3)], ids), /embedding: table has shape \[2, 3\], expected \[\*, 4\]|embedding: table has shape/);
+  assert.throws(() => embedding([part(0, 4), part(4, 9)], [9]), /ids\[0\] is 9, expected 0 to 8/);
+});
+
 test.run();

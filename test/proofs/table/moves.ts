@@ -116,6 +116,26 @@ const embedding = proof<Lookup>({
   ],
 });
 
+interface Parts { readonly rows: readonly number[]; readonly width: number }
+const joined = (parts: readonly Float64Array[]): Float64Array => Float64Array.from(parts.flatMap(p => [...p]));
+const total = (rows: readonly number[]): number => rows.reduce((a, b) => a + b, 0);
+
+const embeddingParts = proof<Parts>({
+  name: 'embedding of a table in parts', ops: ['embedding'],
+  draw: r => {
+    const rows = Array.from({ length: r.int(2, 4) }, (_, i) => (i === 0 ? r.int(1, 9) : r.pick([0, 1, r.int(2, 40)])));
+    const [width, n] = [r.size(1, 65), r.size(1, 60)];
+    return { inputs: [...rows.map(v => float([v, width])), ids([n], total(rows) + r.pick([0, 0, 2]))], options: { rows, width } };
+  },
+  run: t => ops.embedding(t.slice(0, -1), t.at(-1)!),
+  reference: (x, { options: { rows, width } }) => embeddingRef(joined(x.slice(0, -1)), width, Array.from(x.at(-1)!, id => Math.min(id, total(rows) - 1))),
+  backward: (x, dy, { options: { rows, width } }) => {
+    const whole = embeddingGradRef(total(rows), width, Array.from(x.at(-1)!, id => Math.min(id, total(rows) - 1)), dy);
+    return [...rows.map((v, i) => whole.slice(total(rows.slice(0, i)) * width, (total(rows.slice(0, i)) + v) * width)), undefined];
+  },
+  exact: 'bits', nonfinite: 'propagates',
+});
+
 const full = proof<{ shape: readonly number[]; value: number }>({
   name: 'full', ops: ['full'],
   draw: r => ({ inputs: [], options: { shape: r.shape(r.int(0, 3)), value: r.pick([0, 1, -2.5, 1e-40, 3e38, 1 / 3, NaN, Infinity, -Infinity]) } }),
@@ -140,4 +160,4 @@ const backward = proof<null>({
 });
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [reshape, concat, slice, transpose, embedding, full, backward];
+export const PROOFS: readonly Proof[] = [reshape, concat, slice, transpose, embedding, embeddingParts, full, backward];
