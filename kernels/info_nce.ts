@@ -5,7 +5,7 @@ import { scope } from '../engine/memory.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { groupsFor } from './row_loads.ts';
-import { pairGradients, spans, tileOf, tileSide, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
+import { onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
 import { info_nce } from './wgsl.gen.ts';
 
 const WG = 64;
@@ -49,10 +49,12 @@ interface Job {
   readonly side: number;
   readonly grouped: boolean;
   readonly maxLogScale: number;
+  /** Whether the forward pass leaves its only tile for the gradient. */
+  readonly keeps: boolean;
 }
 
 const CONSTANTS = { WG, LANES, SEGMENT };
-const NO_PARAMS = { rows: 0, cols: 0, row0: 0, col0: 0, count: 0, total: 0, first: 0 };
+const NO_PARAMS = { rows: 0, cols: 0, row0: 0, col0: 0, segments: 0, count: 0, total: 0, first: 0 };
 
 /** Launches an entry point of the file with the job's constants; `invocations` is rounded up to whole workgroups. */
 function launcher({ device, grouped, maxLogScale }: Job) {
@@ -62,62 +64,67 @@ function launcher({ device, grouped, maxLogScale }: Job) {
   };
 }
 
-/** Largest similarity among the negatives and sum of their exponentials, per row and per column, and the positives. */
-function reduceTiles(job: Job): { rowState: Tensor; colState: Tensor; positive: Tensor } {
+/** Invocations that walk the rows of a tile: LANES for every four of them. */
+const rowInvocations = (rows: number): number => Math.ceil(rows / 4) * LANES;
+
+/** What the forward pass leaves: both softmaxes, and the tile where it is the only one and a gradient may follow. */
+interface Reduced {
+  /** [2, N, 4] rows, then columns; see `softened` in info_nce.wgsl. */
+  readonly softened: Tensor;
+  readonly lseRows: Tensor;
+  readonly lseCols: Tensor;
+  /** [2, N] losses of rows and columns. */
+  readonly terms: Tensor;
+  readonly tile: Tensor | undefined;
+}
+
+/** Walks the tiles: maximum and sum of exponentials of the negatives per row and per column, tile by tile, and the losses where they are complete. */
+function reduceTiles(job: Job): Reduced {
   const { device, n, logScale, groups } = job;
   const launch = launcher(job);
-  const rowState = Tensor.empty(device, [n, 2]);
-  const colState = Tensor.empty(device, [n, 2]);
-  const positive = Tensor.empty(device, [n]);
-  const all = spans(job.n, job.side);
+  const empty = (...shape: number[]): Tensor => Tensor.empty(device, shape);
+  const [running, positive] = [empty(2, n, 2), empty(n)];
+  const out = { softened: empty(2, n, 4), lseRows: empty(n), lseCols: empty(n), terms: empty(2, n) };
+  const all = spans(n, job.side);
+  let left: Tensor | undefined;
   for (const r of all) {
     for (const c of all) {
-      scope(() => {
+      left = scope(() => {
         const tile = tileOf(job.p, job.y, r, c);
-        const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start };
-        const byRow = Tensor.empty(device, [LANES, r.length, 2]);
-        launch('reduce_rows', { tile, log_scale: logScale, group_of: groups, partials: byRow }, at, r.length * LANES);
-        launch('merge', { partials_in: byRow, log_scale: logScale, running: rowState }, { rows: r.length, row0: r.start, count: LANES, first: c.start ? 0 : 1 }, r.length);
         const segments = Math.ceil(r.length / SEGMENT);
-        const byCol = Tensor.empty(device, [segments, c.length, 2]);
-        launch('reduce_cols', { tile, log_scale: logScale, group_of: groups, partials: byCol }, at, segments * c.length);
-        launch('merge', { partials_in: byCol, log_scale: logScale, running: colState }, { rows: c.length, row0: c.start, count: segments, first: r.start ? 0 : 1 }, c.length);
-        if (r === c) launch('diagonal', { tile, positives: positive }, at, r.length);
+        const partials = empty(r.length * LANES + segments * c.length, 2);
+        const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, segments, total: n };
+        launch('reduce', { tile, log_scale: logScale, group_of: groups, partials, positives: positive }, at, rowInvocations(r.length) + segments * c.length);
+        launch('merge', { partials_in: partials, log_scale: logScale, positive, running, softened: out.softened, lse_rows: out.lseRows, lse_cols: out.lseCols, terms: out.terms }, at, r.length + c.length);
+        return job.keeps ? tile : undefined;
       });
     }
     // A display driver resets a submission that takes seconds.
     if (all.length > 1) device.flush();
   }
-  return { rowState, colState, positive };
+  return { ...out, tile: left };
 }
 
-function forward(job: Job): { results: InfoNCE; byRow: Tensor; byCol: Tensor } {
-  const { device, n, logScale } = job;
+function forward(job: Job): { results: InfoNCE; softened: Tensor; tile: Tensor | undefined } {
+  const { device, n } = job;
   const launch = launcher(job);
-  const { rowState, colState, positive } = reduceTiles(job);
-  const side = (merged: Tensor): { softened: Tensor; lse: Tensor; terms: Tensor } => {
-    const out = { softened: Tensor.empty(device, [n, 4]), lse: Tensor.empty(device, [n]), terms: Tensor.empty(device, [n]) };
-    launch('soften', { merged, positive, log_scale: logScale, ...out }, { total: n }, n);
-    return out;
-  };
-  const rows = side(rowState);
-  const cols = side(colState);
+  const { softened, lseRows, lseCols, terms, tile } = reduceTiles(job);
   const count = Math.min(SUM_LANES, n);
-  const partials = Tensor.empty(device, [count, 2]);
-  launch('sum_terms', { row_terms: rows.terms, col_terms: cols.terms, partials }, { total: n, count }, count);
+  const sums = Tensor.empty(device, [count, 2]);
+  launch('sum_terms', { terms_in: terms, sums }, { total: n, count }, count);
   const [loss, lossRows, lossCols] = [Tensor.empty(device, [1]), Tensor.empty(device, [1]), Tensor.empty(device, [1])];
-  launch('mean_terms', { partials_in: partials, loss, loss_rows: lossRows, loss_cols: lossCols }, { total: n, count }, 1);
-  return { results: { loss, lossRows, lossCols, lseRows: rows.lse, lseCols: cols.lse }, byRow: rows.softened, byCol: cols.softened };
+  launch('mean_terms', { sums_in: sums, loss, loss_rows: lossRows, loss_cols: lossCols }, { total: n, count }, 1);
+  return { results: { loss, lossRows, lossCols, lseRows, lseCols }, softened, tile };
 }
 
 /** Turns each tile in place into the gradient of the cosines, and sums the temperature's gradient on the way. */
-function backward(job: Job, byRow: Tensor, byCol: Tensor, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
+function backward(job: Job, softened: Tensor, takeTile: () => Tensor | undefined, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
   const { device, p, y, logScale, groups, n, side } = job;
   const launch = launcher(job);
-  const scaleParts = Tensor.empty(device, [Math.min(side, n), LANES]);
-  const grads = pairGradients(p, y, side, needs, (gradient, r, c, first) => {
+  const scaleParts = Tensor.empty(device, [Math.ceil(Math.min(side, n) / 4), LANES]);
+  const grads = pairGradients(p, y, side, needs, takeTile(), (gradient, r, c, first) => {
     const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: first ? 1 : 0 };
-    launch('backward_tile', { gradient, by_row: byRow, by_col: byCol, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, r.length * LANES);
+    launch('backward_tile', { gradient, softened_in: softened, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, rowInvocations(r.length));
   });
   return [...grads, needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
 }
@@ -135,7 +142,8 @@ function sumScale(job: Job, parts: Tensor, dloss: Tensor): Tensor {
 
 /**
  * Bidirectional InfoNCE over a batch: logits = exp(min(logScale, maxLogScale)) · p yᵀ, loss = (rows + columns) / 2, each the mean cross entropy with the
- * diagonal as target. Forward and backward hold one tile of the [N, N] matrix and O(N·D) besides; every sum has a fixed order.
+ * diagonal as target. Forward and backward hold one tile of the [N, N] matrix and O(N) besides; every sum has a fixed order. A matrix of one tile is
+ * computed once for both: 6 N² D operations where 8 N² D are counted.
  * Source: spec 1.5; van den Oord et al. 2018 (arXiv 1807.03748), Radford et al. 2021 (temperature), Inf-CL (arXiv 2410.17243) for the tiling.
  * NaN or Inf in p, y or logScale makes the loss and what depends on it NaN or infinite.
  * @param p [N, D] predictions, unit rows (`l2Normalize`); what is stored smaller than f32 is widened first
@@ -161,11 +169,13 @@ export function infoNCE(p: Tensor, y: Tensor, logScale: Tensor, { maxLogScale = 
 
   if (p.dtype !== 'f32' || y.dtype !== 'f32') return infoNCE(widened(p), widened(y), logScale, { maxLogScale, workspaceBytes, ...(groups && { groups }) }); // tiles start at rows, where small elements cannot be bound
   const { device } = p;
+  const side = tileSide(n, workspaceBytes);
   const job: Job = {
-    device, p, y, logScale, n, maxLogScale, side: tileSide(n, workspaceBytes),
+    device, p, y, logScale, n, maxLogScale, side, keeps: side === n && wantsGradient(p, y, logScale),
     groups: groups ?? Tensor.empty(device, [0], 'u32'), grouped: groups !== undefined,
   };
-  const { results, byRow, byCol } = scope(() => forward(job));
-  recordJoint(results.loss, [p, y, logScale], (dloss, needs) => backward(job, byRow, byCol, dloss, needs));
+  const { results, softened, tile } = scope(() => forward(job));
+  const takeTile = onceUsed(tile);
+  recordJoint(results.loss, [p, y, logScale], (dloss, needs) => backward(job, softened, takeTile, dloss, needs));
   return results;
 }

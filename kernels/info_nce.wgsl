@@ -1,132 +1,124 @@
 // infoNCE: bidirectional contrastive loss over tiles c = p y^T of the cosine matrix, never the whole [N, N] (van den Oord et al. 2018, arXiv 1807.03748).
 // Row i of the softmax over its negatives is kept as (m, l): m = max c_ij, l = sum exp(s (c_ij - m)), j != i. With z = s (m - c_ii) + log l
 // the row's loss is softplus(z) and its probability mass off the diagonal sigmoid(z): a loss of 1e-7 keeps its digits, which log-sum-exp minus the
-// positive's logit near 100 does not. Columns likewise. No barrier, no float atomics; every sum has a fixed order.
+// positive's logit near 100 does not. Columns likewise: whatever has an entry per row and per column holds the rows first. An invocation takes four rows of a
+// tile at once, or four rows after the other of one column, and needs one exp per element. No barrier, no float atomics; every sum has a fixed order.
 // uses: exp_of, exp_neg4, exp_neg_of, log_of, log1p_of
 override WG: u32 = 64u;
-override LANES: u32 = 32u;    // invocations that share a row: neighbours read neighbouring columns
+override LANES: u32 = 32u;    // invocations that share four rows: neighbours read neighbouring columns
 override SEGMENT: u32 = 64u;  // rows that one invocation reduces of a column
 override GROUPED: bool = false; // without groups the binding holds a dummy that is never read
 const NONE = -1e30;           // stands for "no negative yet"; s * NONE stays finite
 
-struct Params { rows: u32, cols: u32, row0: u32, col0: u32, count: u32, total: u32, first: u32, max_log_scale: f32 }
+struct Params { rows: u32, cols: u32, row0: u32, col0: u32, segments: u32, count: u32, total: u32, first: u32, max_log_scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> tile: array<f32>;                  // [rows, cols] cosines of rows row0.., columns col0..
 @group(0) @binding(2) var<storage, read> log_scale: array<f32>;             // [1]
 @group(0) @binding(3) var<storage, read> group_of: array<u32>;              // [total]
-@group(0) @binding(4) var<storage, read_write> partials: array<vec2f>;      // [parts, items] of m, l
-@group(0) @binding(5) var<storage, read> partials_in: array<vec2f>;         // [parts, items]
-@group(0) @binding(6) var<storage, read_write> running: array<vec2f>;       // [total] of m, l
-@group(0) @binding(7) var<storage, read_write> positives: array<f32>;       // [total] c_ii
-@group(0) @binding(8) var<storage, read> merged: array<vec2f>;              // [total], running at the end
-@group(0) @binding(9) var<storage, read> positive: array<f32>;              // [total]
-@group(0) @binding(10) var<storage, read_write> softened: array<vec4f>;     // [total] of m, sigmoid(z) / l, sigmoid(z), c_ii
-@group(0) @binding(11) var<storage, read_write> lse: array<f32>;            // [total] log-sum-exp of the logits
-@group(0) @binding(12) var<storage, read_write> terms: array<f32>;          // [total] softplus(z)
-@group(0) @binding(13) var<storage, read> row_terms: array<f32>;            // [total]
-@group(0) @binding(14) var<storage, read> col_terms: array<f32>;            // [total]
-@group(0) @binding(15) var<storage, read_write> loss: array<f32>;           // [1]
-@group(0) @binding(16) var<storage, read_write> loss_rows: array<f32>;      // [1]
-@group(0) @binding(17) var<storage, read_write> loss_cols: array<f32>;      // [1]
-@group(0) @binding(18) var<storage, read_write> gradient: array<f32>;       // [rows, cols], cosines in, gradient of the cosines out
-@group(0) @binding(19) var<storage, read> by_row: array<vec4f>;             // [total], softened of the rows
-@group(0) @binding(20) var<storage, read> by_col: array<vec4f>;             // [total], softened of the columns
+@group(0) @binding(4) var<storage, read_write> partials: array<vec2f>;      // [rows, LANES] and [segments, cols] of m, l
+@group(0) @binding(5) var<storage, read> partials_in: array<vec2f>;         // the same
+@group(0) @binding(6) var<storage, read_write> positives: array<f32>;       // [total] c_ii
+@group(0) @binding(7) var<storage, read> positive: array<f32>;              // [total]
+@group(0) @binding(8) var<storage, read_write> running: array<vec2f>;       // [2, total] of m, l over the tiles so far
+@group(0) @binding(9) var<storage, read_write> softened: array<vec4f>;      // [2, total] of m, sigmoid(z) / l, sigmoid(z), c_ii
+@group(0) @binding(10) var<storage, read_write> lse_rows: array<f32>;       // [total] log-sum-exp of the logits
+@group(0) @binding(11) var<storage, read_write> lse_cols: array<f32>;       // [total]
+@group(0) @binding(12) var<storage, read_write> terms: array<f32>;          // [2, total] softplus(z)
+@group(0) @binding(13) var<storage, read> terms_in: array<f32>;             // [2, total]
+@group(0) @binding(14) var<storage, read_write> sums: array<vec2f>;         // [count] of rows, columns
+@group(0) @binding(15) var<storage, read> sums_in: array<vec2f>;            // [count]
+@group(0) @binding(16) var<storage, read_write> loss: array<f32>;           // [1]
+@group(0) @binding(17) var<storage, read_write> loss_rows: array<f32>;      // [1]
+@group(0) @binding(18) var<storage, read_write> loss_cols: array<f32>;      // [1]
+@group(0) @binding(19) var<storage, read_write> gradient: array<f32>;       // [rows, cols], cosines in, gradient of the cosines out
+@group(0) @binding(20) var<storage, read> softened_in: array<vec4f>;        // [2, total]
 @group(0) @binding(21) var<storage, read> dloss: array<f32>;                // [1]
-@group(0) @binding(22) var<storage, read_write> scale_parts: array<f32>;    // [rows of a tile, LANES]
+@group(0) @binding(22) var<storage, read_write> scale_parts: array<f32>;    // [rows of a tile / 4, LANES]
 @group(0) @binding(23) var<storage, read> scale_parts_in: array<f32>;       // [count]
 @group(0) @binding(24) var<storage, read_write> scale_sums: array<f32>;     // [total]
 @group(0) @binding(25) var<storage, read> scale_sums_in: array<f32>;        // [count]
 @group(0) @binding(26) var<storage, read_write> dlog_scale: array<f32>;     // [1]
 
-fn scale_now() -> f32 { return exp_of(min(log_scale[0], params.max_log_scale)); }
+// select, because min may drop a NaN.
+fn scale_now() -> f32 { return exp_of(select(log_scale[0], params.max_log_scale, log_scale[0] > params.max_log_scale)); }
 
-fn excluded(i: u32, j: u32) -> bool {
-  if (GROUPED) { return group_of[i] == group_of[j]; } // the diagonal is its own group
-  return i == j;
+// Rows i to i + 3 of the tile; behind the last one that one again, so that every load stays inside.
+fn four_rows(i: u32) -> vec4u { return min(vec4u(i, i + 1u, i + 2u, i + 3u), vec4u(params.rows - 1u)); }
+
+fn row_groups(rows: vec4u) -> vec4u {
+  if (GROUPED) { return vec4u(group_of[params.row0 + rows.x], group_of[params.row0 + rows.y], group_of[params.row0 + rows.z], group_of[params.row0 + rows.w]); }
+  return vec4u(params.row0) + rows; // without groups each row is its own
 }
 
-fn negative(i: u32, j: u32) -> f32 {
-  if (i >= params.rows || j >= params.cols) { return NONE; }
-  let c = tile[i * params.cols + j];
-  return select(c, NONE, excluded(params.row0 + i, params.col0 + j));
+fn col_group(j: u32) -> u32 {
+  if (GROUPED) { return group_of[params.col0 + j]; }
+  return params.col0 + j;
 }
 
-// Four more negatives share one rescaling.
-fn absorb(state: vec2f, c: vec4f, s: f32) -> vec2f {
-  let most = max(max(c.x, c.y), max(c.z, c.w));
-  var m = state.x;
-  var l = state.y;
-  if (most > m) {
-    l *= exp_neg_of(s * (m - most));
-    m = most;
-  }
-  let e = select(exp_neg4(s * (c - m)), vec4f(0.0), c == vec4f(NONE)); // not by m: max may drop a NaN, which has to reach the sum
-  l += (e.x + e.y) + (e.z + e.w);
-  return vec2f(m, l);
+// Four softmaxes side by side, each of a maximum and the sum of exponentials above it.
+struct States { m: vec4f, l: vec4f }
+
+// One more negative each. The one exp belongs to the smaller of c and m: either c is added, or what is there shrinks.
+fn absorb(state: States, c: vec4f, s: f32, skip: vec4<bool>) -> States {
+  let d = c - state.m;
+  let e = exp_neg4(-s * abs(d));
+  let above = d > vec4f(0.0); // false for NaN, which has to reach the sum and not the maximum
+  let m = select(state.m, c, above);
+  let l = select(state.l + e, state.l * e + 1.0, above);
+  return States(select(m, state.m, skip), select(l, state.l, skip));
 }
 
-@compute @workgroup_size(WG)
-fn reduce_rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let id = (wid.x + wid.y * nwg.x) * WG + lane;
-  let i = id / LANES;
-  if (i >= params.rows) { return; }
+fn join(a: vec2f, b: vec2f, s: f32) -> vec2f {
+  let m = max(a.x, b.x);
+  return vec2f(m, a.y * exp_neg_of(s * (a.x - m)) + b.y * exp_neg_of(s * (b.x - m)));
+}
+
+fn reduce_rows(id: u32, s: f32) {
+  let i = 4u * (id / LANES);
   let t = id % LANES;
-  let s = scale_now();
-  var state = vec2f(NONE, 0.0);
-  for (var j = t; j < params.cols; j += 4u * LANES) {
-    let c = vec4f(negative(i, j), negative(i, j + LANES), negative(i, j + 2u * LANES), negative(i, j + 3u * LANES));
-    state = absorb(state, c, s);
+  let rows = four_rows(i);
+  let start = rows * params.cols;
+  let groups = row_groups(rows);
+  var state = States(vec4f(NONE), vec4f(0.0));
+  for (var j = t; j < params.cols; j += LANES) {
+    let c = vec4f(tile[start.x + j], tile[start.y + j], tile[start.z + j], tile[start.w + j]);
+    state = absorb(state, c, s, groups == vec4u(col_group(j)));
   }
-  partials[t * params.rows + i] = state;
+  for (var k = 0u; k < min(4u, params.rows - i); k++) { partials[(i + k) * LANES + t] = vec2f(state.m[k], state.l[k]); }
 }
 
-@compute @workgroup_size(WG)
-fn reduce_cols(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let id = (wid.x + wid.y * nwg.x) * WG + lane;
+fn reduce_cols(id: u32, s: f32) {
   let first = (id / params.cols) * SEGMENT;
-  if (first >= params.rows) { return; }
   let j = id % params.cols;
   let end = min(first + SEGMENT, params.rows);
-  let s = scale_now();
-  var state = vec2f(NONE, 0.0);
+  let own = vec4u(col_group(j));
+  var state = States(vec4f(NONE), vec4f(0.0));
   for (var i = first; i < end; i += 4u) {
-    let c = vec4f(negative(i, j), negative(i + 1u, j), negative(i + 2u, j), negative(i + 3u, j));
-    state = absorb(state, c, s);
+    let rows = four_rows(i);
+    let start = rows * params.cols;
+    let c = vec4f(tile[start.x + j], tile[start.y + j], tile[start.z + j], tile[start.w + j]);
+    state = absorb(state, c, s, (row_groups(rows) == own) | (vec4u(i, i + 1u, i + 2u, i + 3u) >= vec4u(end)));
   }
-  partials[id] = state;
+  let left = join(vec2f(state.m.x, state.l.x), vec2f(state.m.y, state.l.y), s);
+  let right = join(vec2f(state.m.z, state.l.z), vec2f(state.m.w, state.l.w), s);
+  partials[params.rows * LANES + id] = join(left, right, s);
 }
 
-// running[i] takes in the parts of this tile, in order; rows is the number of items, count that of parts, row0 the first item.
+// Maximum and sum of parts of the rows and of the columns, and the positives of a tile on the diagonal.
 @compute @workgroup_size(WG)
-fn merge(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * WG + lane;
-  if (i >= params.rows) { return; }
+fn reduce(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let id = (wid.x + wid.y * nwg.x) * WG + lane;
+  let for_rows = ((params.rows + 3u) / 4u) * LANES;
   let s = scale_now();
-  var state = vec2f(NONE, 0.0);
-  if (params.first == 0u) { state = running[params.row0 + i]; }
-  for (var k = 0u; k < params.count; k++) {
-    let part = partials_in[k * params.rows + i];
-    let m = max(state.x, part.x);
-    state = vec2f(m, state.y * exp_neg_of(s * (state.x - m)) + part.y * exp_neg_of(s * (part.x - m)));
+  if (id < for_rows) {
+    reduce_rows(id, s);
+  } else if (id - for_rows < params.segments * params.cols) {
+    reduce_cols(id - for_rows, s);
   }
-  running[params.row0 + i] = state;
+  if (params.row0 == params.col0 && id < params.rows) { positives[params.row0 + id] = tile[id * params.cols + id]; }
 }
 
-// positives of a tile on the diagonal.
-@compute @workgroup_size(WG)
-fn diagonal(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * WG + lane;
-  if (i >= params.rows) { return; }
-  positives[params.row0 + i] = tile[i * params.cols + i];
-}
-
-@compute @workgroup_size(WG)
-fn soften(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (wid.x + wid.y * nwg.x) * WG + lane;
-  if (i >= params.total) { return; }
-  let s = scale_now();
-  let state = merged[i];
-  let c = positive[i];
+fn soften(state: vec2f, c: f32, s: f32, at: u32) -> f32 {
   var coefficients = vec4f(c, 0.0, 0.0, c);
   var term = 0.0;
   if (bitcast<u32>(state.y) != 0u) { // NaN goes in
@@ -137,9 +129,34 @@ fn soften(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u
     term = max(z, 0.0) + log1p_of(e);
   }
   if ((bitcast<u32>(c) & 0x7f800000u) == 0x7f800000u) { term = abs(c); } // NaN or infinite: no softmax makes a loss of it
-  softened[i] = coefficients;
-  terms[i] = term;
-  lse[i] = s * c + term;
+  softened[at] = coefficients;
+  terms[at] = term;
+  return s * c + term;
+}
+
+// running takes in the parts of this tile, in order, rows before columns; a row (column) whose last tile this is gets its loss.
+@compute @workgroup_size(WG)
+fn merge(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let id = (wid.x + wid.y * nwg.x) * WG + lane;
+  if (id >= params.rows + params.cols) { return; }
+  let is_row = id < params.rows;
+  let item = select(params.col0 + id - params.rows, params.row0 + id, is_row);
+  let at = select(params.total + item, item, is_row);
+  let begin = select(params.rows * LANES + id - params.rows, id * LANES, is_row);
+  let step = select(params.cols, 1u, is_row);
+  let parts = select(params.segments, LANES, is_row);
+  let before = select(params.row0, params.col0, is_row);
+  let behind = select(params.row0 + params.rows, params.col0 + params.cols, is_row);
+  let s = scale_now();
+  var state = vec2f(NONE, 0.0);
+  if (before != 0u) { state = running[at]; }
+  for (var k = 0u; k < parts; k++) { state = join(state, partials_in[begin + k * step], s); }
+  if (behind < params.total) {
+    running[at] = state;
+    return;
+  }
+  let lse = soften(state, positive[item], s, at);
+  if (is_row) { lse_rows[item] = lse; } else { lse_cols[item] = lse; }
 }
 
 @compute @workgroup_size(WG)
@@ -147,14 +164,14 @@ fn sum_terms(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: ve
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
   if (id >= params.count) { return; }
   var sum = vec2f(0.0);
-  for (var i = id; i < params.total; i += params.count) { sum += vec2f(row_terms[i], col_terms[i]); }
-  partials[id] = sum;
+  for (var i = id; i < params.total; i += params.count) { sum += vec2f(terms_in[i], terms_in[params.total + i]); }
+  sums[id] = sum;
 }
 
 @compute @workgroup_size(1)
 fn mean_terms() {
   var sum = vec2f(0.0);
-  for (var k = 0u; k < params.count; k++) { sum += partials_in[k]; }
+  for (var k = 0u; k < params.count; k++) { sum += sums_in[k]; }
   let mean = sum / f32(params.total);
   loss[0] = 0.5 * (mean.x + mean.y);
   loss_rows[0] = mean.x;
@@ -166,28 +183,40 @@ fn mean_terms() {
 @compute @workgroup_size(WG)
 fn backward_tile(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let id = (wid.x + wid.y * nwg.x) * WG + lane;
-  let i = id / LANES;
+  let i = 4u * (id / LANES);
   if (i >= params.rows) { return; }
   let s = scale_now();
   let factor = s * dloss[0] / (2.0 * f32(params.total));
-  let r = by_row[params.row0 + i];
-  var along = 0.0;
+  let rows = four_rows(i);
+  let start = rows * params.cols;
+  let groups = row_groups(rows);
+  let pairs = vec4u(params.row0) + rows;
+  let r0 = softened_in[pairs.x];
+  let r1 = softened_in[pairs.y];
+  let r2 = softened_in[pairs.z];
+  let r3 = softened_in[pairs.w];
+  let most = vec4f(r0.x, r1.x, r2.x, r3.x);
+  let each = vec4f(r0.y, r1.y, r2.y, r3.y);
+  let mass = vec4f(r0.z, r1.z, r2.z, r3.z);
+  let own = vec4f(r0.w, r1.w, r2.w, r3.w);
+  var along = vec4f(0.0);
   for (var j = id % LANES; j < params.cols; j += LANES) {
-    let at = i * params.cols + j;
-    let c = gradient[at];
-    let k = by_col[params.col0 + j];
-    var p = exp_neg_of(s * (c - r.x)) * r.y;
-    var q = exp_neg_of(s * (c - k.x)) * k.y;
-    if (excluded(params.row0 + i, params.col0 + j)) {
-      p = 0.0;
-      q = 0.0;
-    }
-    along += p * (c - r.w) + q * (c - k.w);
-    let positive_pair = params.row0 + i == params.col0 + j;
-    gradient[at] = select(p + q, -(r.z + k.z), positive_pair) * factor;
+    let c = vec4f(gradient[start.x + j], gradient[start.y + j], gradient[start.z + j], gradient[start.w + j]);
+    let k = softened_in[params.total + params.col0 + j];
+    let skip = groups == vec4u(col_group(j));
+    let p = select(exp_neg4(s * (c - most)) * each, vec4f(0.0), skip);
+    let q = select(exp_neg4(s * (c - k.x)) * k.y, vec4f(0.0), skip);
+    along += p * (c - own) + q * (c - k.w);
+    let g = select(p + q, -(mass + k.z), pairs == vec4u(params.col0 + j)) * factor;
+    gradient[start.x + j] = g.x; // a row that stands for one behind the last is written again with the same value
+    gradient[start.y + j] = g.y;
+    gradient[start.z + j] = g.z;
+    gradient[start.w + j] = g.w;
   }
-  let before = select(scale_parts[id], 0.0, params.first == 1u);
-  scale_parts[id] = before + along * s;
+  along = select(along, vec4f(0.0), vec4u(i, i + 1u, i + 2u, i + 3u) >= vec4u(params.rows));
+  let sum = (along.x + along.y) + (along.z + along.w);
+  let earlier = select(scale_parts[id], 0.0, params.first == 1u);
+  scale_parts[id] = earlier + sum * s;
 }
 
 @compute @workgroup_size(WG)

@@ -80,7 +80,7 @@ export function sigmoidLoss(predictions: Tensor, texts: Tensor, logScale: Tensor
 
   return recordJoint(loss, [p, y, logScale, bias], (dloss, needs) => {
     const [scaleParts, biasParts] = [Tensor.empty(device, [side, LANES]), Tensor.empty(device, [side, LANES])];
-    const grads = pairGradients(p, y, side, needs, (gradient, r, c, first) => {
+    const grads = pairGradients(p, y, side, needs, undefined, (gradient, r, c, first) => {
       const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, first: first ? 1 : 0, ...fixed };
       dispatch(device, sigmoid_loss, 'backward', { gradient, dloss, scale_parts: scaleParts, bias_parts: biasParts, ...shared }, at, groupsOf(r.length), options);
     });

@@ -122,8 +122,8 @@ const OWNERS: Readonly<Record<string, string>> = {
 /** Functions for other shaders: no op, so no wrapper. */
 const FUNCTIONS: readonly string[] = ['special', 'storage'];
 /** Families without a file of their own for the formula or the test, and why. */
-const NO_REF: Readonly<Record<string, string>> = { attention_backward: 'attention.ref.ts has the formula', storage: 'weights/dtype.ts has the conversions', fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula', similarity_tiles: 'adds tiles of losses, which have the formulas' };
-const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'sum', attention_backward: 'attention', cast: 'storage', quantize: 'storage', similarity_tiles: 'sigmoid_loss' };
+const NO_REF: Readonly<Record<string, string>> = { attention_backward: 'attention.ref.ts has the formula', storage: 'weights/dtype.ts has the conversions', fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula' };
+const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'sum', attention_backward: 'attention', cast: 'storage', quantize: 'storage' };
 
 rule('one op, one basename: each shader has its wrapper, formula and test', async () => {
   const { sources } = await load();

@@ -7,7 +7,7 @@ import type { Site } from './sites.ts';
 
 /** Test files of shaders whose wrapper has another name. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
-  cast: ['storage'], quantize: ['storage'], special: ['special'], column_sum: ['sum', 'linear'], split_sum: ['matmul', 'linear'], similarity_tiles: ['info_nce', 'uniformity', 'sigmoid_loss'],
+  cast: ['storage'], quantize: ['storage'], special: ['special'], column_sum: ['sum', 'linear'], split_sum: ['matmul', 'linear'],
   attention: ['attention'], attention_lanes4: ['attention'], attention_lanes8: ['attention'], attention_scalar: ['attention'], attention_rows: ['attention'], attention_tile: ['attention'],
   matmul_lanes4: ['matmul', 'linear'], matmul_lanes8: ['matmul', 'linear'], matmul_single: ['matmul', 'linear'], rope_adjacent: ['rope'],
 };
