@@ -3,6 +3,8 @@ import type { Nonfinite } from './proof.ts';
 
 const F32_MOST = 3.4028234663852886e38;
 const F32_LEAST = 1.1754943508222875e-38;
+/** What flushing may cost in all: factors and terms on the way to a result fall below the normal numbers one by one. */
+const FLUSHED = 64 * F32_LEAST;
 /** A result within this factor of what one rounding error per input does to the truth is as good as f32 can be (cancellation). */
 const NOISE_FACTOR = 32;
 
@@ -55,7 +57,7 @@ export function compare(actual: ArrayLike<number>, expected: Float64Array, toler
     if (!Number.isFinite(e)) continue;
     const d = difference(actual[i]!, e);
     if (d === Infinity) return { nmse: Infinity, fault: `element ${i} of ${expected.length}: ${around(actual, expected, i)}` };
-    if (d > F32_LEAST + tolerance.floor) error += d * d;
+    if (d > FLUSHED + tolerance.floor) error += d * d;
     power += Math.max(Math.min(Math.abs(e), F32_MOST), terms) ** 2;
     finite++;
   }
@@ -73,7 +75,7 @@ function worstElement(actual: ArrayLike<number>, expected: Float64Array, { eleme
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i]!;
     if (!Number.isFinite(e)) continue;
-    const bound = F32_LEAST + (relative ? element * Math.abs(e) + floor : element * (Math.abs(e) + rms) + floor);
+    const bound = FLUSHED + (relative ? element * Math.abs(e) + floor : element * (Math.abs(e) + rms) + floor);
     if (difference(actual[i]!, e) > bound) return i;
   }
   return -1;
@@ -86,7 +88,7 @@ function explained(actual: ArrayLike<number>, expected: Float64Array, noise: Flo
   const rms = Math.sqrt(allowed / Math.max(1, expected.length));
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i]!;
-    if (Number.isFinite(e) && !(difference(actual[i]!, e) <= F32_LEAST + element * Math.abs(e) + NOISE_FACTOR * noise[i]! + rms)) return false;
+    if (Number.isFinite(e) && !(difference(actual[i]!, e) <= FLUSHED + element * Math.abs(e) + NOISE_FACTOR * noise[i]! + rms)) return false;
   }
   return true;
 }
