@@ -5,7 +5,7 @@ import type { Device } from './device.ts';
 import { GPUBufferUsageBits } from './memory.ts';
 import type { Storage } from './memory.ts';
 import { createPipeline, describePipeline, writeParams } from './pipeline.ts';
-import type { DispatchOptions, Kernel, Param, Pipeline } from './pipeline.ts';
+import type { DispatchOptions, Groups, Kernel, Param, Pipeline } from './pipeline.ts';
 import { debugLevel, nameOf, Timer } from './profile.ts';
 import { scaleBinding } from './storage.ts';
 import type { Stored } from './storage.ts';
@@ -97,10 +97,12 @@ export class Recorder {
     storage.lastUse = this.serial;
   }
 
-  private openPass(label: string, bytes: () => number): GPUComputePassEncoder {
+  private openPass(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUComputePassEncoder {
     if (debugLevel() >= 2) {
       const encoder = this.commands();
-      return (this.pass = encoder.beginComputePass({ label, ...this.timer.writes(label, bytes()) }));
+      const label = nameOf(p.kernel.name, p.entry);
+      const bytes = p.kernel.entries[p.entry]!.tensors.reduce((n, name) => n + tensors[name]!.byteLength, 0);
+      return (this.pass = encoder.beginComputePass({ label, ...this.timer.writes(label, bytes) }));
     }
     if (!this.pass) {
       this.encoder ??= this.device.gpu.createCommandEncoder();
@@ -110,7 +112,10 @@ export class Recorder {
   }
 
   private pipelineFor(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, options: DispatchOptions): Pipeline {
-    let key = options.constants || options.header ? JSON.stringify([kernel.name, entry, options.header, options.constants]) : `${kernel.name}:${entry}`;
+    let key = `${kernel.name}:${entry}`;
+    if (options.header) key += `\n${options.header}`;
+    const { constants } = options;
+    for (const name in constants) key += `,${name}=${constants[name]}`;
     let storage: Record<string, Stored> | undefined;
     for (const name in kernel.stored) {
       const t = tensors[name];
@@ -139,25 +144,24 @@ export class Recorder {
 
   private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
     this.checkTensors(p, tensors);
-    let key = '';
+    let at = p.groups;
     for (const name of p.kernel.entries[p.entry]!.tensors) {
       const t = tensors[name]!;
       const s = t.storage;
-      this.touch(s);
-      key += `${s.id}:${t.offsetBytes}:${t.byteLength},`;
+      s.lastUse = this.serial;
+      at = step(step(at, s.id + t.offsetBytes * IDS), t.byteLength);
       if (!t.scales) continue;
       this.touch(t.scales.storage);
-      key += `${t.scales.storage.id}:${t.scales.offsetBytes},`;
+      at = step(at, t.scales.storage.id + t.scales.offsetBytes * IDS);
     }
-    const cached = p.groups.get(key);
-    if (cached) return cached;
+    if (at.group) return at.group;
     const margin = this.device.pool.marginBytes;
     const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(SMALLEST_BINDING, t.byteLength) + margin }));
     this.counters.bindGroups++;
     if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();
     this.cachedGroups++;
-    p.groups.set(key, group);
-    return group;
+    // forgetGroups may have cut the path just walked: then this group is made again next time
+    return (at.group = group);
   }
 
   private slotFor(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>): number {
@@ -172,8 +176,8 @@ export class Recorder {
   dispatch(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, params: Readonly<Record<string, Param>>, workgroups: Workgroups, options: DispatchOptions): void {
     this.device.check();
     const grid = typeof workgroups === 'number' ? fold(workgroups) : workgroups;
-    if (grid.some(n => n > MAX_GROUPS || n < 0 || !Number.isInteger(n))) throw new DeviceError(`${nameOf(kernel.name, entry)}: grid is [${grid.join(', ')}] workgroups, expected whole numbers up to ${MAX_GROUPS}`, 'limit');
-    if (grid.some(n => n === 0)) return;
+    if (!(countable(grid[0]) && countable(grid[1]) && countable(grid[2]))) throw new DeviceError(`${nameOf(kernel.name, entry)}: grid is [${grid.join(', ')}] workgroups, expected whole numbers up to ${MAX_GROUPS}`, 'limit');
+    if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
     const p = this.pipelineFor(kernel, entry, tensors, options);
     if (this.sink) {
       this.checkTensors(p, tensors);
@@ -183,7 +187,7 @@ export class Recorder {
     p.pipeline ??= this.device.gpu.createComputePipeline(p.descriptor);
     if (this.slots >= SLOTS) this.flush();
     const group = this.groupFor(p, tensors);
-    const pass = this.openPass(nameOf(kernel.name, entry), () => kernel.entries[entry]!.tensors.reduce((n, name) => n + tensors[name]!.byteLength, 0));
+    const pass = this.openPass(p, tensors);
     if (p !== this.current || debugLevel() >= 2) pass.setPipeline(p.pipeline);
     this.current = p;
     if (kernel.entries[entry]!.params) pass.setBindGroup(0, group, [this.slotFor(kernel, entry, params)]);
@@ -227,7 +231,7 @@ export class Recorder {
 
   /** Forgets bind groups: their buffers were destroyed. */
   forgetGroups(): void {
-    for (const p of this.pipelines.values()) p.groups.clear();
+    for (const p of this.pipelines.values()) p.groups.next.clear();
     this.cachedGroups = 0;
   }
 }
@@ -248,6 +252,18 @@ export function makeGroup(gpu: GPUDevice, p: Pipeline, tensors: Readonly<Record<
   if (params) entries.push({ binding: 0, resource: { buffer: uniforms, offset: 0, size: p.kernel.paramsBytes } });
   return gpu.createBindGroup({ layout: p.layout, entries });
 }
+
+/** Offsets are multiples of 256 bytes, so that ids up to 2^28 and offsets up to 2^32 make one whole number without meeting. */
+const IDS = 2 ** 20;
+
+/** One level down the tree of bind groups: numbers find their way faster than the string that they would make. */
+function step(at: Groups, key: number): Groups {
+  let next = at.next.get(key);
+  if (!next) at.next.set(key, next = { group: undefined, next: new Map() });
+  return next;
+}
+
+const countable = (n: number): boolean => n <= MAX_GROUPS && n >= 0 && Number.isInteger(n);
 
 function same(a: Uint32Array, b: Uint32Array, words: number): boolean {
   for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;

@@ -10,8 +10,18 @@ export interface Storage {
   /** Made while a plan is recorded: it has no buffer of its own, and the plan decides where it lies. */
   virtual?: boolean;
   refs: number;
+  /** A tensor left it for another place (`Tensor.moveTo`): plans that were recorded before use the old one. */
+  moved?: boolean;
   /** Serial of the last encoder that used it: a write from the host must not overtake commands not yet submitted. */
   lastUse: number;
+}
+
+/** A buffer for intermediate tensors of plans. Plans run one after another and nothing in it outlives a run, so all of them may use it. */
+export interface ArenaBuffer {
+  readonly buffer: GPUBuffer;
+  readonly bytes: number;
+  /** Plans that use it. */
+  users: number;
 }
 
 /** What `device.memory()` reports. Bytes are those of the buffers, size classes included. */
@@ -56,6 +66,9 @@ export class Pool {
   peakBytes = 0;
   poolBytes = 0;
   created = 0;
+  /** Buffers that plans share, smallest first, and their bytes (not among the live ones: no tensor lies there for longer than a run). */
+  private readonly arenas: ArenaBuffer[] = [];
+  arenaBytes = 0;
   /** Tests fill every buffer that is handed out with a pattern, so that a kernel that leaves gaps is seen. */
   onAcquire: ((storage: Storage) => void) | undefined;
   /** Tests put a margin on both sides of every tensor, a multiple of 256 bytes, and bind the one behind it too: a kernel that writes past its end is seen there. */
@@ -77,6 +90,7 @@ export class Pool {
     const storage = takeLowest(this.free.get(size)) ?? this.create(size);
     if (storage.refs !== 0) throw new DeviceError(`allocate: buffer ${storage.id} is in use twice`, 'internal');
     storage.refs = 1;
+    storage.moved = false;
     this.liveBytes += storage.bytes;
     this.liveBuffers++;
     this.poolBytes = Math.max(0, this.poolBytes - storage.bytes);
@@ -86,11 +100,14 @@ export class Pool {
   }
 
   private create(size: number): Storage {
-    const usage = GPUBufferUsageBits.STORAGE | GPUBufferUsageBits.COPY_SRC | GPUBufferUsageBits.COPY_DST;
-    const buffer = this.gpu.createBuffer({ size, usage });
-    this.created++;
+    const buffer = this.createBuffer(size);
     this.poolBytes += size;
     return { buffer, bytes: size, id: this.nextId++, refs: 0, lastUse: -1 };
+  }
+
+  private createBuffer(size: number): GPUBuffer {
+    this.created++;
+    return this.gpu.createBuffer({ size, usage: GPUBufferUsageBits.STORAGE | GPUBufferUsageBits.COPY_SRC | GPUBufferUsageBits.COPY_DST });
   }
 
   /** Gives a storage of a recording a buffer of its own. @param storage a virtual one @returns nothing @throws DeviceError above the device's limits */
@@ -101,6 +118,36 @@ export class Pool {
     const { buffer, bytes, id } = this.acquire(storage.bytes);
     Object.assign(this, { recording, onAcquire });
     Object.assign(storage, { buffer, bytes, id, virtual: false });
+  }
+
+  /** Buffers of at least these sizes for one plan, where possible those that other plans use already. @param sizes bytes @returns one buffer per size, all different */
+  borrowArenas(sizes: readonly number[]): ArenaBuffer[] {
+    const taken = new Set<ArenaBuffer>();
+    const order = sizes.map((_, i) => i).sort((a, b) => sizes[b]! - sizes[a]!);
+    const result: ArenaBuffer[] = [];
+    for (const i of order) {
+      let found = this.arenas.find(a => a.bytes >= sizes[i]! && !taken.has(a)); // the smallest that is large enough
+      if (!found) {
+        found = { buffer: this.createBuffer(sizes[i]!), bytes: sizes[i]!, users: 0 };
+        this.arenas.push(found);
+        this.arenas.sort((a, b) => a.bytes - b.bytes);
+        this.arenaBytes += found.bytes;
+      }
+      taken.add(found);
+      found.users++;
+      result[i] = found;
+    }
+    return result;
+  }
+
+  /** Gives buffers back that a plan had; the last user destroys them. @param arenas from `borrowArenas` @returns nothing */
+  returnArenas(arenas: readonly ArenaBuffer[]): void {
+    for (const a of arenas) {
+      if (--a.users > 0) continue;
+      a.buffer.destroy();
+      this.arenas.splice(this.arenas.indexOf(a), 1);
+      this.arenaBytes -= a.bytes;
+    }
   }
 
   /** One tensor less uses the storage; at zero it goes back to the pool. @param storage a storage in use @returns nothing */

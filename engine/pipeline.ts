@@ -45,7 +45,13 @@ export interface Pipeline {
   readonly kernel: Kernel;
   readonly entry: string;
   readonly options: DispatchOptions;
-  readonly groups: Map<string, GPUBindGroup>;
+  readonly groups: Groups;
+}
+
+/** Bind groups of one pipeline, found by the places of its tensors in order. */
+export interface Groups {
+  group: GPUBindGroup | undefined;
+  readonly next: Map<number, Groups>;
 }
 
 /** Whether a uniform field can hold a number: DataView would wrap it silently. */
@@ -54,13 +60,15 @@ function fits(value: number, type: 'f32' | 'u32' | 'i32'): boolean {
   return Number.isInteger(value) && (type === 'u32' ? value >= 0 && value < 2 ** 32 : value >= -(2 ** 31) && value < 2 ** 31);
 }
 
+const NONE: readonly string[] = [];
+
 /**
  * Writes the uniform fields of one dispatch.
  * @param kernel generated description @param entry entry point, for the message @param params value per field @param view target @param base first byte
  * @returns the fields that are functions @throws DeviceError for a missing field, or a number that does not fit its type
  */
-export function writeParams(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>, view: DataView, base: number): string[] {
-  const asked: string[] = [];
+export function writeParams(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>, view: DataView, base: number): readonly string[] {
+  let asked = NONE;
   for (const name in kernel.params) {
     const { offset, type } = kernel.params[name]!;
     const given = params[name];
@@ -71,7 +79,7 @@ export function writeParams(kernel: Kernel, entry: string, params: Readonly<Reco
     if (type === 'f32') view.setFloat32(base + offset, value, true);
     else if (type === 'u32') view.setUint32(base + offset, value, true);
     else view.setInt32(base + offset, value, true);
-    if (typeof given === 'function') asked.push(name);
+    if (typeof given === 'function') asked = [...asked, name];
   }
   return asked;
 }
@@ -119,5 +127,5 @@ export function describePipeline(gpu: GPUDevice, kernel: Kernel, entry: string, 
     label, layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: entry, constants: { ...options.constants } },
   };
-  return { id, pipeline: undefined, descriptor, layout, kernel, entry, options, groups: new Map() };
+  return { id, pipeline: undefined, descriptor, layout, kernel, entry, options, groups: { group: undefined, next: new Map() } };
 }

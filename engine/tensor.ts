@@ -159,6 +159,7 @@ export class Tensor {
     if (place.dtype !== this.dtype || this.scales) throw new DeviceError(`moveTo: the place is ${place.dtype}, expected ${this.dtype} without scales`, 'validation');
     this.device.copy(this, place);
     const before = this.storage;
+    before.moved = true;
     place.storage.refs++;
     this.held = place.storage;
     this.offsetBytes = place.offsetBytes;

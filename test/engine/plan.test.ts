@@ -1,6 +1,6 @@
 import { layOut, livenessBound } from '../../engine/arena.ts';
 import { keep, scope } from '../../engine/memory.ts';
-import { plan } from '../../engine/plan.ts';
+import { plan, planNow } from '../../engine/plan.ts';
 import { gradients } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { adamwStep, add, attention, infoNCE, l2Normalize, layerNorm, linear, mean, mul, quantize, scale, sumAxis } from '../../kernels/index.ts';
@@ -79,6 +79,56 @@ test('a warm run is one submit and creates nothing', async () => {
   for (const key of ['buffers', 'bindGroups', 'pipelines', 'uniformWrites', 'live', 'bytes'] as const) assert.is(after[key], before[key], key);
   assert.ok(p.report.arenaBytes >= p.report.boundBytes);
   p.dispose();
+});
+
+test('plans share their buffers, and a run goes out with the copies around it in one submit', async () => {
+  const d = await device();
+  const { x, forward } = await network();
+  const before = d.pool.arenaBytes;
+  const first = await plan(d, forward);
+  const bytes = d.pool.arenaBytes - before;
+  const created = d.counters().buffers;
+  const second = planNow(d, () => scale(forward(), 2));
+  assert.is(d.pool.arenaBytes - before, bytes, 'nothing more for the second');
+  assert.ok(d.counters().buffers - created <= 1, 'its output alone');
+  const inputs = [random([6, 16], 7), random([6, 16], 8)].map(v => Tensor.from(d, v, [6, 16]));
+  const results = inputs.map(() => Tensor.empty(d, [6, 16]));
+  const submits = d.counters().submits;
+  inputs.forEach((input, i) => {
+    d.copy(input, x);
+    d.copy((i ? second : first).enqueue(), results[i]!);
+  });
+  d.flush();
+  assert.is(d.counters().submits - submits, 1);
+  for (const [i, input] of inputs.entries()) {
+    d.copy(input, x);
+    assert.equal(await bits(results[i]!), await bits(scope(() => (i ? scale(forward(), 2) : forward()))));
+  }
+  first.dispose();
+  assert.is(d.pool.arenaBytes - before, bytes, 'the second uses them');
+  second.dispose();
+  assert.is(d.pool.arenaBytes, before);
+  [...inputs, ...results].forEach(t => t.dispose());
+});
+
+test('what a plan uses stays its own until it is disposed, and a moved tensor makes it stale', async () => {
+  const d = await device();
+  const w = Tensor.from(d, [1, 2, 3, 4]);
+  const p = planNow(d, () => scale(w, 3));
+  const place = Tensor.empty(d, [4]);
+  assert.is(p.stale, false);
+  w.moveTo(place);
+  assert.is(p.stale, true);
+  assert.throws(() => p.run(), /plan: a tensor that it uses was moved since/);
+  p.dispose();
+  const again = planNow(d, () => scale(w, 3));
+  const live = d.memory().liveBytes;
+  w.dispose();
+  place.dispose();
+  assert.is(d.memory().liveBytes, live, 'held by the plan');
+  assert.equal(await again.run().read(), Float32Array.of(3, 6, 9, 12));
+  again.dispose();
+  assert.ok(d.memory().liveBytes < live);
 });
 
 test('a training step replays: gradients, optimiser state in place, fields that change from run to run', async () => {
