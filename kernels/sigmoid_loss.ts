@@ -5,7 +5,7 @@ import { noGrad, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { scale } from './elementwise.ts';
 import { groupsFor } from './row_loads.ts';
-import { pairGradients, spans, tileOf, tileSide, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
+import { onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
 import { sum } from './sum.ts';
 import { sigmoid_loss } from './wgsl.gen.ts';
 
@@ -42,7 +42,7 @@ function check(p: Tensor, y: Tensor, logScale: Tensor, bias: Tensor, groups: Ten
 
 /**
  * SigLIP's pairwise sigmoid loss: logits l = exp(min(logScale, maxLogScale)) · p yᵀ + bias, loss = −1/N Σ_ij log sigmoid(z_ij l_ij), z = 1 on the diagonal, −1 off it.
- * Forward and backward hold one tile of the [N, N] matrix and O(N·D) besides; every sum has a fixed order.
+ * Forward and backward hold one tile of the [N, N] matrix and O(N) besides; a matrix of one tile is computed once for both. Every sum has a fixed order.
  * Source: Zhai et al. 2023 (arXiv 2303.15343), algorithm 1, which begins with logScale = ln 10 and bias = −10.
  * @param predictions [N, D] p, unit rows (`l2Normalize`); what is stored smaller than f32 is widened first
  * @param texts [N, D] y, unit rows
@@ -62,25 +62,32 @@ export function sigmoidLoss(predictions: Tensor, texts: Tensor, logScale: Tensor
   const shared = { log_scale: logScale, bias, group_of: groups ?? Tensor.empty(device, [0], 'u32') };
   const options = { constants: { WG, LANES, GROUPED: groups ? 1 : 0 } };
   const fixed = { total: n, max_log_scale: Math.min(maxLogScale, MAX_LOG_SCALE) };
-  const groupsOf = (rows: number): number => groupsFor(rows * LANES, WG);
+  const quads = (rows: number): number => Math.ceil(rows / 4);
+  const groupsOf = (rows: number): number => groupsFor(quads(rows) * LANES, WG);
+  const sums = (): Tensor => Tensor.empty(device, [quads(side), LANES]);
+  const keeps = all.length === 1 && wantsGradient(p, y, logScale, bias);
 
-  const loss = scope(() => noGrad(() => {
-    const parts = Tensor.empty(device, [side, LANES]);
+  const { loss, tile } = scope(() => noGrad(() => {
+    const parts = sums();
+    let left: Tensor | undefined;
     for (const r of all) {
       for (const c of all) {
-        scope(() => {
+        left = scope(() => {
+          const tile = tileOf(p, y, r, c);
           const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, first: r.start || c.start ? 0 : 1, ...fixed };
-          dispatch(device, sigmoid_loss, 'forward', { tile: tileOf(p, y, r, c), parts, ...shared }, at, groupsOf(r.length), options);
+          dispatch(device, sigmoid_loss, 'forward', { tile, parts, ...shared }, at, groupsOf(r.length), options);
+          return keeps ? tile : undefined;
         });
       }
       if (all.length > 1) device.flush(); // a display driver resets a submission that takes seconds
     }
-    return scale(sum(parts), 1 / n);
+    return { loss: scale(sum(parts), 1 / n), tile: left };
   }));
+  const takeTile = onceUsed(tile);
 
   return recordJoint(loss, [p, y, logScale, bias], (dloss, needs) => {
-    const [scaleParts, biasParts] = [Tensor.empty(device, [side, LANES]), Tensor.empty(device, [side, LANES])];
-    const grads = pairGradients(p, y, side, needs, undefined, (gradient, r, c, first) => {
+    const [scaleParts, biasParts] = [sums(), sums()];
+    const grads = pairGradients(p, y, side, needs, takeTile(), (gradient, r, c, first) => {
       const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, first: first ? 1 : 0, ...fixed };
       dispatch(device, sigmoid_loss, 'backward', { gradient, dloss, scale_parts: scaleParts, bias_parts: biasParts, ...shared }, at, groupsOf(r.length), options);
     });

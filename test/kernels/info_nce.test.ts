@@ -1,4 +1,5 @@
 import { scope } from '../../engine/memory.ts';
+import { plan } from '../../engine/plan.ts';
 import { gradients } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { infoNCE } from '../../kernels/info_nce.ts';
@@ -122,6 +123,49 @@ test('frozen texts get no gradient and no work', async () => {
   });
   assert.is(dy, undefined);
   close(await dp!.read(), infoNCERef(wide(p), wide(y), 2, 8).dp, { nmse: 1e-10 });
+});
+
+/** Inputs that want gradients, on the device. */
+async function leavesOf(n: number, dim: number): Promise<[Tensor, Tensor, Tensor]> {
+  const d = await device();
+  const { p, y } = unitRows(n, dim);
+  const leaves: [Tensor, Tensor, Tensor] = [Tensor.from(d, p, [n, dim]), Tensor.from(d, y, [n, dim]), Tensor.from(d, [2])];
+  for (const t of leaves) t.needsGrad = true;
+  return leaves;
+}
+
+const readAll = (grads: readonly (Tensor | undefined)[]): Promise<Float32Array[]> => Promise.all(grads.map(g => g!.read()));
+
+test('the tile that the forward pass leaves serves one gradient; a second one of the same loss equals it', async () => {
+  const d = await device();
+  const leaves = await leavesOf(70, 8);
+  const one = Tensor.from(d, [1]);
+  const { loss } = infoNCE(...leaves);
+  const counted = (): { grads: readonly (Tensor | undefined)[]; dispatches: number } => {
+    const { onAcquire } = d.pool;
+    d.pool.onAcquire = undefined; // filling new buffers with a pattern is a dispatch too
+    const before = d.counters().dispatches;
+    const grads = gradients(loss, one, leaves);
+    const dispatches = d.counters().dispatches - before;
+    d.pool.onAcquire = onAcquire;
+    return { grads, dispatches };
+  };
+  const { grads: first, dispatches } = counted();
+  const { grads: second, dispatches: again } = counted();
+  assert.is(again, dispatches + 1, 'dispatches of the second gradient, which computes the tile again');
+  assert.equal(await readAll(second), await readAll(first));
+});
+
+test('a gradient that is recorded after the forward pass gives the same at every replay', async () => {
+  const d = await device();
+  const leaves = await leavesOf(70, 8);
+  const one = Tensor.from(d, [1]);
+  const { loss } = infoNCE(...leaves);
+  const recorded = await plan(d, () => gradients(loss, one, leaves));
+  const first = await readAll(recorded.run()), second = await readAll(recorded.run());
+  recorded.dispose();
+  assert.equal(second, first);
+  assert.equal(first, await readAll(gradients(loss, one, leaves)));
 });
 
 test('memory beyond inputs and gradients is one tile and O(N)', async () => {
