@@ -10,6 +10,8 @@ import { installCalmPolling, wait } from './polling.ts';
 import { debugLevel } from './profile.ts';
 import type { KernelTime } from './profile.ts';
 import type { HostArray, Tensor } from './tensor.ts';
+import { checkTuning, loadTuning } from './tuning.ts';
+import type { TuningTable } from './tuning.ts';
 
 /** Which adapter is in use. `profile` picks kernel variants. */
 export interface AdapterSummary {
@@ -30,6 +32,8 @@ export interface OpenOptions {
   limits?: 'adapter' | 'default';
   /** Dawn toggles to enable (Node only), for example 'disable_robustness'. */
   toggles?: readonly string[];
+  /** What was measured on this adapter, in place of the user's tuning file (Node only); 'off': neither, as VL_JEPA_TUNING=off says in the environment. */
+  tuning?: TuningTable | 'off';
 }
 
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
@@ -56,13 +60,16 @@ export class Device {
   liveTensors = 0;
   /** Whether f16 tensors are read by the language's own type; else by integer arithmetic. True where the device has shader-f16. */
   nativeF16: boolean;
+  /** Which tiles were measured to be the fastest here, where that was done. */
+  readonly tuning: TuningTable | undefined;
   private failure: DeviceError | undefined;
   /** Resolves with the first error that WebGPU reports on the side. */
   private readonly failed: Promise<void>;
   private readonly staging: { buffer: GPUBuffer; bytes: number }[] = [];
 
-  constructor(gpu: GPUDevice, adapter: AdapterSummary) {
+  constructor(gpu: GPUDevice, adapter: AdapterSummary, tuning?: TuningTable) {
     this.gpu = gpu;
+    this.tuning = tuning;
     this.adapter = adapter;
     this.limits = gpu.limits;
     this.features = gpu.features as unknown as ReadonlySet<string>;
@@ -185,8 +192,7 @@ export class Device {
       await wait(stage.buffer.mapAsync(1, 0, bytes));
     } catch (cause) {
       stage.buffer.destroy();
-      if (!this.failure) await this.reason();
-      throw this.failure ?? new DeviceError(`read: the buffer could not be mapped (${(cause as Error).message})`, 'internal');
+      throw await this.explain('read: the buffer could not be mapped', cause);
     }
     const copy = stage.buffer.getMappedRange(0, bytes).slice(0);
     stage.buffer.unmap();
@@ -198,10 +204,12 @@ export class Device {
     return copy;
   }
 
-  private async reason(): Promise<void> {
+  /** The error behind a refused mapping: the loss or error that is about to be reported, or what was said. @param what failed @param cause as thrown @returns the error to throw */
+  async explain(what: string, cause: unknown): Promise<DeviceError> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([this.failed, new Promise(done => { timer = setTimeout(done, REASON_MS); })]);
+    if (!this.failure) await Promise.race([this.failed, new Promise(done => { timer = setTimeout(done, REASON_MS); })]);
     clearTimeout(timer);
+    return this.failure ?? new DeviceError(`${what} (${(cause as Error).message})`, 'internal');
   }
 
   private stage(bytes: number): { buffer: GPUBuffer; bytes: number } {
@@ -225,7 +233,7 @@ export class Device {
 
 /**
  * Opens a device: the browser's, or Dawn's in Node on a real driver, or Dawn on the software driver that npm carries (and says so in `adapter.notice`).
- * @param options adapter, limits, Dawn toggles @returns the device @throws DeviceError when there is no adapter or it refuses a device
+ * @param options adapter, limits, Dawn toggles @returns the device @throws DeviceError when there is no adapter or it refuses a device, TuningWarning when `tuning` is no table
  */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const { adapter, software, notice } = await findAdapter(options.adapter ?? 'auto', options.toggles);
@@ -243,5 +251,6 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const text = `${vendor} ${architecture} ${device} ${description}`;
   const summary = { vendor, architecture, description: description || device, class: software ? 'software' : 'gpu', profile: profileOf(text), notice } as const;
   if (debugLevel() >= 1) console.error(`adapter: ${notice}; features ${requiredFeatures.join(', ') || 'none'}`);
-  return new Device(gpu, summary);
+  const tuning = options.tuning === 'off' ? undefined : options.tuning ? checkTuning(options.tuning, 'openDevice: tuning') : await loadTuning(adapter.info);
+  return new Device(gpu, summary, tuning);
 }

@@ -1,23 +1,16 @@
-import { ShapeError, checkFloat, checkSameDevice, showShape } from '../engine/check.ts';
+import { DeviceError, ShapeError, checkFloat, checkSameDevice, showShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { scope } from '../engine/memory.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
+import { GPU_TILES, runs, shippedEntry, tunedChoice } from './matmul_table.ts';
+import type { Sizes, Tile, TileName } from './matmul_table.ts';
 import { matmul_lanes4, matmul_lanes8, matmul_single, split_sum } from './wgsl.gen.ts';
 
 /** What a product does after its sum, by the number that the kernels know it by. */
 export const ACTIVATIONS = { none: 0, gelu: 1, gelu_tanh: 2, silu: 3 } as const;
 export type Activation = keyof typeof ACTIVATIONS;
-
-interface Tile {
-  readonly kernel: typeof matmul_lanes8 | typeof matmul_lanes4 | typeof matmul_single;
-  /** Rows and columns of y per workgroup. */
-  readonly rows: number;
-  readonly cols: number;
-  /** Rows per invocation, or per subgroup where one shares a tile. */
-  readonly tileRows: number;
-}
 
 // (Taken before products were summed in runs of 16, which costs about 15 % and brings rounding down; newer figures are in bench/results.)
 // Measured in GFLOP/s at 512³ on two busy cores, by processor time, the variants in turn, robustness on. On both software adapters a lane's load
@@ -27,30 +20,52 @@ const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32, tileRows: 32 }
 // Real shapes on two calmer cores: 4096×384×128 29, 4096×128×512 31, dW 768×256×16384 36, dW 128×512×4096 24-31, 500×333×130 19; robustness off 1.2-1.5 times that.
 // SwiftShader (256³): 16 × 64 by 4 lanes 5.0-7.4; 16 × 32 4.0-6.0; 16 × 16 3.3-4.6; 64 × 16 3.7-5.9; without sharing 2.7-5.2.
 const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 64, tileRows: 16 };
-// Adapters that could not be measured (real GPUs): 4 × 8 per invocation, neighbours side by side, no subgroups needed.
+// 4 × 8 per invocation, neighbours side by side, no subgroups and no workgroup memory needed.
 const SINGLE: Tile = { kernel: matmul_single, rows: 32, cols: 64, tileRows: 4 };
 
 /** Sums longer than this are cut, so that rounding errors stay below NMSE 1e-11. */
 const LONGEST_SUM = 4096;
 /** A part of k shorter than this costs more to add than it gains. */
 const SHORTEST_PART = 256;
-/** Workgroups that keep all workers of the adapter busy to the end. */
+/** Workgroups that keep all workers of a software adapter busy to the end; for GPUs matmul_table.ts says. */
 const ENOUGH_GROUPS = 24;
 
-let override: 'lavapipe' | 'swiftshader' | 'default' | undefined;
+/** What tests and benchmarks force: the tile of an adapter profile ('default': the table for GPUs), or a tile by name. */
+export type Forced = 'lavapipe' | 'swiftshader' | 'default' | TileName;
 
-/** Makes every product use the tile of another adapter profile, for tests and benchmarks. @param profile its name; undefined: the adapter's own @returns nothing */
-export function forceTile(profile: 'lavapipe' | 'swiftshader' | 'default' | undefined): void {
-  override = profile;
+let override: Forced | undefined;
+let overrideSplits: number | undefined;
+
+/**
+ * Makes every product use one tile, for tests and benchmarks.
+ * @param name profile or tile; undefined: the adapter's own choice @param splits parts of k, as far as k has so many fours; undefined: as the profile cuts
+ * @returns nothing
+ */
+export function forceTile(name: Forced | undefined, splits?: number): void {
+  override = name;
+  overrideSplits = splits;
 }
 
-function tileFor(device: Device): Tile {
+const TILES: Readonly<Record<TileName, Tile>> = { lanes8: LANES8, lanes4: LANES4, single: SINGLE, ...GPU_TILES };
+
+interface Plan { readonly tile: Tile; readonly groups: number; readonly splits?: number | undefined }
+
+/** The tile of a product and how far k is cut: what is forced, else what was measured here, else what the profile or the shipped table says. @throws DeviceError when a tile is forced that the adapter cannot run */
+function planFor(device: Device, sizes: Sizes): Plan {
+  if (override !== undefined && override in TILES) {
+    const name = override as TileName;
+    if (!runs(device, name)) throw new DeviceError(`matmul: tile ${name} was forced, expected one that ${device.adapter.description} can run`, 'validation');
+    return { tile: TILES[name], groups: ENOUGH_GROUPS, splits: overrideSplits };
+  }
+  const tuned = override === undefined ? tunedChoice(device, sizes) : undefined;
+  if (tuned) return { ...tuned, tile: TILES[tuned.tile] };
   const profile = override ?? device.adapter.profile;
-  if (profile === 'default' || !device.features.has('subgroups')) return SINGLE;
-  // The lanes of a tile have to lie in one subgroup; how wide those are hangs on the processor (lavapipe has 4 lanes without AVX).
-  const lanes = device.gpu.adapterInfo?.subgroupMinSize ?? 1;
-  if (profile === 'lavapipe' && lanes >= 8) return LANES8;
-  return lanes >= 4 ? LANES4 : SINGLE;
+  if (profile === 'default') {
+    const { tile, groups } = shippedEntry(device.adapter, sizes);
+    return { tile: TILES[runs(device, tile) ? tile : 'single'], groups };
+  }
+  const lanes = profile === 'lavapipe' && runs(device, 'lanes8') ? LANES8 : runs(device, 'lanes4') ? LANES4 : SINGLE;
+  return { tile: lanes, groups: ENOUGH_GROUPS };
 }
 
 export interface Product {
@@ -85,9 +100,9 @@ export interface Place { row: number; stride: number; head?: number; first?: num
 export interface Places { a: Place; b: Place; y: Place; heads?: number; group?: number }
 
 /** Parts of k: enough workgroups, and no sum longer than LONGEST_SUM. */
-function splitsFor(tiles: number, k: number): { splits: number; chunk: number } {
+function splitsFor({ groups, splits: wanted }: Plan, tiles: number, k: number): { splits: number; chunk: number } {
   const forLength = Math.ceil(k / LONGEST_SUM);
-  const forWork = Math.min(Math.ceil(ENOUGH_GROUPS / tiles), Math.floor(k / SHORTEST_PART));
+  const forWork = wanted ?? Math.min(Math.ceil(groups / tiles), Math.floor(k / SHORTEST_PART));
   const chunk = Math.ceil(k / Math.max(1, forLength, forWork) / 4) * 4;
   return { splits: Math.ceil(k / chunk), chunk };
 }
@@ -107,10 +122,11 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const y = into ?? Tensor.empty(device, shape);
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
-    const { kernel, rows, cols, tileRows } = tileFor(device);
+    const plan = planFor(device, { m, n, k, batch });
+    const { kernel, rows, cols, tileRows } = plan.tile;
     const tiles_m = Math.ceil(m / rows);
     const tiles_n = Math.ceil(n / cols);
-    const { splits, chunk } = k === 0 || into ? { splits: 1, chunk: Math.max(4, Math.ceil(k / 4) * 4) } : splitsFor(tiles_m * tiles_n * batch, k);
+    const { splits, chunk } = k === 0 || into ? { splits: 1, chunk: Math.max(4, Math.ceil(k / 4) * 4) } : splitsFor(plan, tiles_m * tiles_n * batch, k);
     const part = splits > 1 ? Tensor.empty(device, [splits, batch, m, n]) : y;
     const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
     const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 } : after;

@@ -117,13 +117,13 @@ rule('no shader text inside TypeScript', async () => {
 /** Shader files whose wrapper has another name. */
 const OWNERS: Readonly<Record<string, string>> = {
   attention_lanes4: 'attention', attention_lanes8: 'attention', attention_rows: 'attention', attention_tile: 'attention_backward', attention_scalar: 'attention',
-  matmul_lanes4: 'matmul', matmul_lanes8: 'matmul', matmul_single: 'matmul', split_sum: 'matmul', rope_adjacent: 'rope',
+  matmul_lanes4: 'matmul', matmul_lanes8: 'matmul', matmul_single: 'matmul', split_sum: 'matmul', matmul_tiled128: 'matmul_table', matmul_tiled128_k8: 'matmul_table', matmul_tiled64: 'matmul_table', matmul_tiled32: 'matmul_table', rope_adjacent: 'rope',
 };
 /** Functions for other shaders: no op, so no wrapper. */
 const FUNCTIONS: readonly string[] = ['special', 'storage'];
 /** Families without a file of their own for the formula or the test, and why. */
-const NO_REF: Readonly<Record<string, string>> = { attention_backward: 'attention.ref.ts has the formula', storage: 'weights/dtype.ts has the conversions', fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula' };
-const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'sum', attention_backward: 'attention', cast: 'storage', quantize: 'storage' };
+const NO_REF: Readonly<Record<string, string>> = { matmul_table: 'matmul.ref.ts has the formula', attention_backward: 'attention.ref.ts has the formula', storage: 'weights/dtype.ts has the conversions', fill: 'one value everywhere needs no formula', column_sum: 'sum.ref.ts has the formula' };
+const TEST_ELSEWHERE: Readonly<Record<string, string>> = { fill: 'lerp', column_sum: 'sum', attention_backward: 'attention', cast: 'storage', quantize: 'storage', matmul_table: 'matmul' };
 
 rule('one op, one basename: each shader has its wrapper, formula and test', async () => {
   const { sources } = await load();

@@ -65,7 +65,7 @@ const sums: readonly OpCase[] = [
   { name: 'columnSum', run: d => [[130, 8], [130, 7]].map((s, i) => ops.columnSum(Tensor.from(d, random(s, i), s))) },
 ];
 
-const PROFILES = ['lavapipe', 'swiftshader', 'default'] as const;
+const PROFILES = ['lavapipe', 'swiftshader', 'default', 'single', 'tiled32', 'tiled64', 'tiled128', 'tiled128_k8'] as const;
 
 /** All tiles where nothing is computed; elsewhere the adapter's own, since the tiles of others take minutes to compile or ask for subgroups of another size. */
 const onEveryTile = (name: string, run: (d: Device) => Tensor[]): OpCase => ({

@@ -76,10 +76,13 @@ only('every element type, flag and form of a file is in use', async () => {
   assert.equal(missing, []);
 });
 
-only('at most 8 storage bindings and no workgroup memory in any entry point', async () => {
+/** For GPUs alone: no software profile picks them. */
+const WITH_WORKGROUP_MEMORY = /^matmul_tiled/;
+
+only('at most 8 storage bindings in any entry point, and no workgroup memory but in kernels for GPUs', async () => {
   for (const { name, code, entries } of KERNELS as readonly Kernel[]) {
     for (const [entry, { tensors }] of Object.entries(entries)) assert.ok(tensors.length <= 8, `${name}:${entry} has ${tensors.length} storage bindings`);
-    assert.not.ok(/var<workgroup>|workgroupBarrier|storageBarrier/.test(code), `${name}.wgsl waits inside a workgroup, which software adapters pay dearly`);
+    if (!WITH_WORKGROUP_MEMORY.test(name)) assert.not.ok(/var<workgroup>|workgroupBarrier|storageBarrier/.test(code), `${name}.wgsl waits inside a workgroup, which software adapters pay dearly`);
   }
 });
 

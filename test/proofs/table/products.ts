@@ -5,16 +5,20 @@ import { linearGradRef, linearRef } from '../../../kernels/linear.ref.ts';
 import { matmulGradRef, matmulRef } from '../../../kernels/matmul.ref.ts';
 import type { MatmulSizes } from '../../../kernels/matmul.ref.ts';
 import { forceTile } from '../../../kernels/matmul.ts';
+import type { Forced } from '../../../kernels/matmul.ts';
 import { patchEmbedGradRef, patchEmbedRef } from '../../../kernels/patch_embed.ref.ts';
 import type { PatchSizes } from '../../../kernels/patch_embed.ref.ts';
 import { proof } from '../proof.ts';
 import type { Draw, Proof } from '../proof.ts';
 import { float, half, large, weight } from './inputs.ts';
 
-/** The adapter's own tile (undefined), or that of another profile where this adapter can run it. */
-export type TileName = 'lavapipe' | 'swiftshader' | 'default' | undefined;
+/** The adapter's own tile (undefined), that of another profile where this adapter can run it, or one by name. */
+export type TileName = Forced | undefined;
+/** Share of the tiles for GPUs: every pipeline of theirs takes lavapipe two to five seconds to compile. */
+const TILED = 0.05;
+
 /** Draws one. @param r source @returns its name */
-export const tile = (r: Draw): TileName => r.pick([undefined, undefined, 'lavapipe', 'swiftshader', 'default']);
+export const tile = (r: Draw): TileName => (r.chance(TILED) ? r.pick(['default', 'tiled32', 'tiled64', 'tiled128', 'tiled128_k8']) : r.pick([undefined, undefined, 'lavapipe', 'swiftshader', 'single']));
 
 /** Runs on a tile. @param name of its profile @param run the work @returns what it returns */
 export function onTile<T>(name: TileName, run: () => T): T {

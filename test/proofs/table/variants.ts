@@ -41,7 +41,7 @@ const kernel = (variant: AttentionVariant): Proof => proof<unknown>({
 });
 
 /** The backward by products, on the tiles of other adapters too: no other op adds a product to what a matrix holds. */
-const onTile = (tile: 'default' | 'swiftshader'): Proof => proof<unknown>({
+const onTile = (tile: 'single' | 'swiftshader'): Proof => proof<unknown>({
   ...general, name: `attention by products on the tile ${tile}`, heavy: [],
   draw: r => {
     const { inputs, options } = general.draw(r);
@@ -58,7 +58,7 @@ const onTile = (tile: 'default' | 'swiftshader'): Proof => proof<unknown>({
 });
 
 /** Every tile of the products by itself, on shapes of several tiles each way, whole and cut, one matrix and a few. */
-const tiled = (tile: 'lavapipe' | 'swiftshader' | 'default') => (product: Proof): Proof => proof<{ lead: readonly number[]; bias?: boolean }>({
+const tiled = (tile: 'lavapipe' | 'swiftshader' | 'single') => (product: Proof): Proof => proof<{ lead: readonly number[]; bias?: boolean }>({
   ...product as Proof<{ lead: readonly number[]; bias?: boolean }>, name: `${product.name} on the tile ${tile}`, heavy: [],
   draw: r => {
     if (r.cap < 257) return product.draw(r) as Case<{ lead: readonly number[] }>;
@@ -133,6 +133,6 @@ const alone = (general: Proof): Proof => proof<unknown>({
 const named = (list: readonly Proof[], name: string): Proof => list.find(p => p.name === name)!;
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['default', 'swiftshader'] as const).map(onTile),
-  ...(['lavapipe', 'swiftshader', 'default'] as const).flatMap(tile => ['matmul', 'linear', 'linear with an activation'].map(name => tiled(tile)(named(products, name)))),
+export const PROOFS: readonly Proof[] = [...(['plain', 'scalar', 'lanes4', 'lanes8'] as const).map(kernel), ...(['single', 'swiftshader'] as const).map(onTile),
+  ...(['lavapipe', 'swiftshader', 'single'] as const).flatMap(tile => ['matmul', 'linear', 'linear with an activation'].map(name => tiled(tile)(named(products, name)))),
   ...elements.map(spanned), edges(named(storages, 'cast')), alone(named(losses, 'infoNCE')), zeros(named(trainings, 'gradNorm'))];
