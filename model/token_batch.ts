@@ -34,6 +34,12 @@ export interface QueryTensors {
   readonly poolMask: Tensor | undefined;
 }
 
+/** u32 values that still lie on the host. */
+export interface HostArray {
+  readonly data: Uint32Array;
+  readonly shape: readonly number[];
+}
+
 /** What turns text into ids; `Tokenizer` of data/ is one. */
 export interface TextTokenizer {
   encode(text: string, options?: { maxLength?: number }): number[];
@@ -139,32 +145,81 @@ export function checkBatch(where: string, batch: TokenBatch, vocabSize: number, 
 }
 
 /**
+ * The length that a batch is padded to, so that batches of nearly the same length share a recorded plan: up to 8 even numbers, then four lengths per power of two (10, 12, 14, 16,
+ * 20, 24, …), at most a quarter more than needed.
+ *
+ * @param tokens longest row
+ * @returns at least as many tokens
+ */
+export function bucketLength(tokens: number): number {
+  if (tokens <= 2) return Math.min(tokens * 2, 2);
+  const step = Math.max(2, 2 ** Math.floor(Math.log2(tokens - 1)) / 4);
+  return Math.ceil(tokens / step) * step;
+}
+
+/**
+ * Adds columns of masked padding. They change no result but for the rounding of sums that are cut elsewhere.
+ *
+ * @param batch ids and mask
+ * @param tokens new length of rows; a smaller one leaves the batch as it is
+ */
+export function padBatch(batch: TokenBatch, tokens: number): TokenBatch {
+  if (tokens <= batch.tokens) return batch;
+  const rows = rowsOf(batch);
+  const wider = (from: Uint32Array): Uint32Array => {
+    const to = new Uint32Array(rows * tokens);
+    for (let row = 0; row < rows; row++) to.set(from.subarray(row * batch.tokens, (row + 1) * batch.tokens), row * tokens);
+    return to;
+  };
+  return { ids: wider(batch.ids), mask: wider(batch.mask), tokens, rows };
+}
+
+/** @returns ids [B,T] and mask [B,T] of a checked batch, no mask where nothing is padding. */
+export function textArrays(batch: TokenBatch): { ids: HostArray; mask: HostArray | undefined } {
+  const shape = [rowsOf(batch), batch.tokens];
+  return { ids: { data: batch.ids, shape }, mask: batch.mask.includes(0) ? { data: batch.mask, shape } : undefined };
+}
+
+/**
+ * Ids of a checked query batch with the masks over the whole sequence: visual positions first, then the query, padding at the end (spec section 1.3).
+ *
+ * @param visualTokens N, positions before the query
+ * @param pool which positions are averaged
+ * @returns ids [B,Tq], masks [B,N+Tq], no mask where it would be 1 everywhere
+ */
+export function queryArrays(batch: TokenBatch, visualTokens: number, pool: 'all' | 'query'): { ids: HostArray; mask: HostArray | undefined; poolMask: HostArray | undefined } {
+  const rows = rowsOf(batch);
+  const width = visualTokens + batch.tokens;
+  const whole = (visual: 0 | 1): HostArray => {
+    const mask = new Uint32Array(rows * width).fill(visual);
+    for (let row = 0; row < rows; row++) mask.set(batch.mask.subarray(row * batch.tokens, (row + 1) * batch.tokens), row * width + visualTokens);
+    return { data: mask, shape: [rows, width] };
+  };
+  const mask = batch.mask.includes(0) ? whole(1) : undefined;
+  return { ids: { data: batch.ids, shape: [rows, batch.tokens] }, mask, poolMask: pool === 'all' ? mask : whole(0) };
+}
+
+const upload = (device: Device, array: HostArray): Tensor => Tensor.from(device, array.data, array.shape);
+
+/**
  * Uploads a checked batch.
  *
  * @returns ids u32 [B,T] and mask u32 [B,T], no mask where nothing is padding
  */
 export function uploadTokens(device: Device, batch: TokenBatch): TokenTensors {
-  const shape = [rowsOf(batch), batch.tokens];
-  const padded = batch.mask.includes(0);
-  return { ids: Tensor.from(device, batch.ids, shape), mask: padded ? Tensor.from(device, batch.mask, shape) : undefined };
+  const { ids, mask } = textArrays(batch);
+  return { ids: upload(device, ids), mask: mask && upload(device, mask) };
 }
 
 /**
- * Uploads a checked query batch with the masks over the whole sequence: visual positions first, then the query, padding at the end (spec section 1.3).
+ * Uploads a checked query batch with its masks, see {@link queryArrays}.
  *
  * @param visualTokens N, positions before the query
  * @param pool which positions are averaged
  * @returns ids u32 [B,Tq], masks u32 [B,N+Tq], no mask where it would be 1 everywhere
  */
 export function uploadQueryTokens(device: Device, batch: TokenBatch, visualTokens: number, pool: 'all' | 'query'): QueryTensors {
-  const rows = rowsOf(batch);
-  const ids = Tensor.from(device, batch.ids, [rows, batch.tokens]);
-  const whole = (visual: 0 | 1): Tensor => {
-    const width = visualTokens + batch.tokens;
-    const mask = new Uint32Array(rows * width).fill(visual);
-    for (let row = 0; row < rows; row++) mask.set(batch.mask.subarray(row * batch.tokens, (row + 1) * batch.tokens), row * width + visualTokens);
-    return Tensor.from(device, mask, [rows, width]);
-  };
-  const mask = batch.mask.includes(0) ? whole(1) : undefined;
-  return { ids, mask, poolMask: pool === 'all' ? mask : whole(0) };
+  const { ids, mask, poolMask } = queryArrays(batch, visualTokens, pool);
+  const own = mask && upload(device, mask);
+  return { ids: upload(device, ids), mask: own, poolMask: poolMask === mask ? own : poolMask && upload(device, poolMask) };
 }

@@ -17,6 +17,7 @@ import type { FolderInput } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import { ConfigError, vlJepaConfig } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
+import { ForwardPlans } from './forward_plans.ts';
 import { TRAIN_ALL, TRAIN_NONE, jointBytes, jointTensors, partOf, writeJoint } from './joint_weights.ts';
 import type { StoredDtype, TrainParts } from './joint_weights.ts';
 import type { BatchOptions, LoadModelOptions, ModelOptions, NewModelOptions } from './model_options.ts';
@@ -26,7 +27,7 @@ import { pictureCount, pixelsOf } from './pictures.ts';
 import type { Pictures } from './pictures.ts';
 import { Predictor } from './predictor.ts';
 import { TextEncoder, densePair } from './text_encoder.ts';
-import { checkBatch, checkVocabulary, isTokenBatch, padIds, queryTexts, rowsOf, sliceBatch, uploadQueryTokens, uploadTokens } from './token_batch.ts';
+import { bucketLength, checkBatch, checkVocabulary, isTokenBatch, padBatch, padIds, queryArrays, queryTexts, rowsOf, sliceBatch, textArrays, uploadQueryTokens, uploadTokens } from './token_batch.ts';
 import type { Queries, QueryTensors, TextTokenizer, TokenBatch, TokenTensors } from './token_batch.ts';
 import { VisionEncoder } from './vision_encoder.ts';
 
@@ -37,7 +38,10 @@ export type { Progress } from './params.ts';
 export type { Clip, Picture, Pictures } from './pictures.ts';
 export type { Queries, QueryTensors, TextTokenizer, TokenBatch, TokenTensors } from './token_batch.ts';
 
-/** The joint model. Results are GPU tensors: `await tensor.read()` for numbers, `tensor.dispose()` (or a scope) when done. */
+/**
+ * The joint model. Results are GPU tensors: `await tensor.read()` for numbers, `tensor.dispose()` (or a scope) when done. `encodeImage`, `encodeText` and `predict` only enqueue, one
+ * submit per batch; shapes that come again are recorded and replayed (`plans`, see forward_plans.ts), for which texts are padded to few lengths.
+ */
 export class VLJEPA {
   readonly device: Device;
   readonly config: VLJEPAConfig;
@@ -48,6 +52,8 @@ export class VLJEPA {
   readonly queryTokenizer: Tokenizer | undefined;
   /** [1] log of the inverse temperature; losses clamp it at `config.logitScaleMax`. */
   readonly logScale: Tensor;
+  /** The recorded forward passes; `plans.dispose()` gives their memory back, and they are made again when needed. */
+  readonly plans: ForwardPlans;
   private readonly params: Params;
   private readonly tokenizerFiles: Pick<ModelOptions, 'tokenizer' | 'queryTokenizer'>;
 
@@ -55,6 +61,7 @@ export class VLJEPA {
     this.device = device;
     this.config = config;
     this.params = params;
+    this.plans = new ForwardPlans(device);
     const { recompute } = options;
     const dense = densePair(config.text, config.dense);
     this.vision = new VisionEncoder(config.vision, this.params.at('vision.'), { recompute });
@@ -72,7 +79,7 @@ export class VLJEPA {
    * Loads a joint checkpoint.
    *
    * @param source folder path, base URL, map of files, directory handle, or the files of a file picker
-   * @param options device, progress, signal to cancel, what learns
+   * @param options device, progress, signal, what learns
    * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled
    */
   static async fromPretrained(source: FolderInput | readonly File[], options: LoadModelOptions = {}): Promise<VLJEPA> {
@@ -140,28 +147,31 @@ export class VLJEPA {
 
   /**
    * Visual tokens of pictures or clips, no gradients.
-   *
    * @param pictures f32 [B,T,3,S,S] normalised pixels, or pictures and clips, which are resized and normalised
    * @returns [B,N,Dv] after the encoder's final norm
    */
   encodeImage(pictures: Pictures, options: BatchOptions = {}): Tensor {
-    return this.batched(pictureCount(pictures), options, (start, end) => this.vision.forward(pixelsOf(this.device, this.config, pictures, start, end)));
+    return this.batched(pictureCount(pictures), options, (start, end) => this.plans.run('image', [pixelsOf(this.device, this.config, pictures, start, end)], (pixels) => this.vision.forward(pixels!)));
   }
 
   /**
    * Vectors of texts, no gradients.
-   *
    * @param texts texts or token ids
    * @returns [B,dim] unit rows
    */
   encodeText(texts: readonly string[] | TokenBatch, options: BatchOptions = {}): Tensor {
     const batch = isTokenBatch(texts) ? texts : this.tokenize(texts, 'text');
-    return this.batched(rowsOf(batch), options, (start, end) => this.forwardText(sliceBatch(batch, start, end)));
+    const { maxTextTokens, text: { vocabSize, maxPositions } } = this.config;
+    return this.batched(rowsOf(batch), options, (start, end) => {
+      const rows = sliceBatch(batch, start, end);
+      checkBatch('VLJEPA.encodeText', rows, vocabSize, maxTextTokens);
+      const { ids, mask } = textArrays(padBatch(rows, Math.min(bucketLength(rows.tokens), maxTextTokens, maxPositions)));
+      return this.plans.run('text', [ids, mask], (i, m) => this.forwardText({ ids: i!, mask: m }));
+    });
   }
 
   /**
    * Predicted vectors, no gradients.
-   *
    * @param pictures as in `encodeImage`, or its result [B,N,Dv]
    * @param queries one for all, one each, or token ids; '' and a missing query mean the config's default query, or none
    * @returns [B,dim] unit rows
@@ -170,10 +180,18 @@ export class VLJEPA {
     const count = pictureCount(pictures);
     const batch = this.queryBatch(queries, count);
     return this.batched(count, options, (start, end) => {
-      const visual = pictures instanceof Tensor && pictures.shape.length === 3 ? pixelsOf(this.device, this.config, pictures, start, end)
-        : this.vision.forward(pixelsOf(this.device, this.config, pictures, start, end));
-      return this.forwardPrediction(visual, batch && sliceBatch(batch, start, end));
+      const input = pixelsOf(this.device, this.config, pictures, start, end);
+      const query = batch && this.queryInputs(sliceBatch(batch, start, end), input.shape.length === 5 ? this.vision.tokens(input.shape[1]!) : input.shape[1]!);
+      return this.plans.run('predict', [input, query?.ids, query?.mask, query?.poolMask], (x, ids, mask, poolMask) =>
+        this.forwardPrediction(x!.shape.length === 5 ? this.vision.forward(x!) : x!, ids && { ids, mask, poolMask }));
     });
+  }
+
+  /** A query batch, checked and padded; none where it has no tokens. */
+  private queryInputs(batch: TokenBatch, visualTokens: number): ReturnType<typeof queryArrays> | undefined {
+    const { pool, maxQueryTokens, predictor: { vocabSize, maxPositions } } = this.config;
+    checkBatch('VLJEPA.predict', batch, vocabSize, maxQueryTokens);
+    return batch.tokens === 0 ? undefined : queryArrays(padBatch(batch, Math.min(bucketLength(batch.tokens), maxQueryTokens, maxPositions - visualTokens)), visualTokens, pool);
   }
 
   /**
@@ -226,8 +244,8 @@ export class VLJEPA {
   }
 
   private encodePixels(pixels: Tensor): Tensor {
-    const learns = this.vision.params.trainable().length > 0 || pixels.needsGrad;
-    return learns ? this.vision.forward(pixels) : scope(() => noGrad(() => this.vision.forward(pixels)));
+    if (this.vision.params.trainable().length > 0 || pixels.needsGrad) return this.vision.forward(pixels);
+    return scope(() => noGrad(() => this.vision.forward(pixels)));
   }
 
   /**
@@ -319,8 +337,9 @@ export class VLJEPA {
     return jointBytes(this.tensors(), options.dtype);
   }
 
-  /** Releases every tensor of the model. */
+  /** Releases every tensor of the model, and its plans. */
   dispose(): void {
+    this.plans.dispose();
     for (const [, tensor] of this.params.entries()) tensor.dispose();
   }
 }
