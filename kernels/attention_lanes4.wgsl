@@ -99,26 +99,22 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
       let x0 = load_k(k0 + d); let x1 = load_k(k1 + d); let x2 = load_k(k2 + d); let x3 = load_k(k3 + d);
       {
-        let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-        let b3 = subgroupBroadcast(x0, 3u);
+        let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-        let b3 = subgroupBroadcast(x1, 3u);
+        let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
         s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
         s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x2, 0u); let b1 = subgroupBroadcast(x2, 1u); let b2 = subgroupBroadcast(x2, 2u);
-        let b3 = subgroupBroadcast(x2, 3u);
+        let b0 = quadBroadcast(x2, 0u); let b1 = quadBroadcast(x2, 1u); let b2 = quadBroadcast(x2, 2u); let b3 = quadBroadcast(x2, 3u);
         s0_2 = dots(s0_2, a0, b0, b1, b2, b3); s1_2 = dots(s1_2, a1, b0, b1, b2, b3); s2_2 = dots(s2_2, a2, b0, b1, b2, b3);
         s3_2 = dots(s3_2, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x3, 0u); let b1 = subgroupBroadcast(x3, 1u); let b2 = subgroupBroadcast(x3, 2u);
-        let b3 = subgroupBroadcast(x3, 3u);
+        let b0 = quadBroadcast(x3, 0u); let b1 = quadBroadcast(x3, 1u); let b2 = quadBroadcast(x3, 2u); let b3 = quadBroadcast(x3, 3u);
         s0_3 = dots(s0_3, a0, b0, b1, b2, b3); s1_3 = dots(s1_3, a1, b0, b1, b2, b3); s2_3 = dots(s2_3, a2, b0, b1, b2, b3);
         s3_3 = dots(s3_3, a3, b0, b1, b2, b3);
       }
@@ -173,26 +169,22 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
       var o2 = select(y[q2 + d] * keep2, Elem(0.0), first); var o3 = select(y[q3 + d] * keep3, Elem(0.0), first);
       let x0 = load_v(k0 + d); let x1 = load_v(k1 + d); let x2 = load_v(k2 + d); let x3 = load_v(k3 + d);
       {
-        let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-        let b3 = subgroupBroadcast(x0, 3u);
+        let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-        let b3 = subgroupBroadcast(x1, 3u);
+        let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
         o0 = blend(o0, s0_1, b0, b1, b2, b3); o1 = blend(o1, s1_1, b0, b1, b2, b3); o2 = blend(o2, s2_1, b0, b1, b2, b3);
         o3 = blend(o3, s3_1, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x2, 0u); let b1 = subgroupBroadcast(x2, 1u); let b2 = subgroupBroadcast(x2, 2u);
-        let b3 = subgroupBroadcast(x2, 3u);
+        let b0 = quadBroadcast(x2, 0u); let b1 = quadBroadcast(x2, 1u); let b2 = quadBroadcast(x2, 2u); let b3 = quadBroadcast(x2, 3u);
         o0 = blend(o0, s0_2, b0, b1, b2, b3); o1 = blend(o1, s1_2, b0, b1, b2, b3); o2 = blend(o2, s2_2, b0, b1, b2, b3);
         o3 = blend(o3, s3_2, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x3, 0u); let b1 = subgroupBroadcast(x3, 1u); let b2 = subgroupBroadcast(x3, 2u);
-        let b3 = subgroupBroadcast(x3, 3u);
+        let b0 = quadBroadcast(x3, 0u); let b1 = quadBroadcast(x3, 1u); let b2 = quadBroadcast(x3, 2u); let b3 = quadBroadcast(x3, 3u);
         o0 = blend(o0, s0_3, b0, b1, b2, b3); o1 = blend(o1, s1_3, b0, b1, b2, b3); o2 = blend(o2, s2_3, b0, b1, b2, b3);
         o3 = blend(o3, s3_3, b0, b1, b2, b3);
       }
@@ -241,14 +233,12 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
       let a0 = load_q(q0 + d); let a1 = load_q(q1 + d); let a2 = load_q(q2 + d); let a3 = load_q(q3 + d);
       let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
-        let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-        let b3 = subgroupBroadcast(x0, 3u);
+        let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
         s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
         s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-        let b3 = subgroupBroadcast(x1, 3u);
+        let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
         s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
         s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
       }
@@ -257,14 +247,12 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
       let a0 = dy[q0 + d]; let a1 = dy[q1 + d]; let a2 = dy[q2 + d]; let a3 = dy[q3 + d];
       let x0 = load_v(k0 + d); let x1 = load_v(k1 + d);
       {
-        let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-        let b3 = subgroupBroadcast(x0, 3u);
+        let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
         t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
         t3_0 = dots(t3_0, a3, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-        let b3 = subgroupBroadcast(x1, 3u);
+        let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
         t0_1 = dots(t0_1, a0, b0, b1, b2, b3); t1_1 = dots(t1_1, a1, b0, b1, b2, b3); t2_1 = dots(t2_1, a2, b0, b1, b2, b3);
         t3_1 = dots(t3_1, a3, b0, b1, b2, b3);
       }
@@ -295,14 +283,12 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
       var o3 = select(dq[q3 + d], Elem(0.0), first);
       let x0 = load_k(k0 + d); let x1 = load_k(k1 + d);
       {
-        let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-        let b3 = subgroupBroadcast(x0, 3u);
+        let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
         o0 = blend(o0, s0_0, b0, b1, b2, b3); o1 = blend(o1, s1_0, b0, b1, b2, b3); o2 = blend(o2, s2_0, b0, b1, b2, b3);
         o3 = blend(o3, s3_0, b0, b1, b2, b3);
       }
       {
-        let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-        let b3 = subgroupBroadcast(x1, 3u);
+        let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
         o0 = blend(o0, s0_1, b0, b1, b2, b3); o1 = blend(o1, s1_1, b0, b1, b2, b3); o2 = blend(o2, s2_1, b0, b1, b2, b3);
         o3 = blend(o3, s3_1, b0, b1, b2, b3);
       }
@@ -355,14 +341,12 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         let a0 = load_k(k0 + d); let a1 = load_k(k1 + d); let a2 = load_k(k2 + d); let a3 = load_k(k3 + d);
         let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
-          let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-          let b3 = subgroupBroadcast(x0, 3u);
+          let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
           s0_0 = dots(s0_0, a0, b0, b1, b2, b3); s1_0 = dots(s1_0, a1, b0, b1, b2, b3); s2_0 = dots(s2_0, a2, b0, b1, b2, b3);
           s3_0 = dots(s3_0, a3, b0, b1, b2, b3);
         }
         {
-          let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-          let b3 = subgroupBroadcast(x1, 3u);
+          let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
           s0_1 = dots(s0_1, a0, b0, b1, b2, b3); s1_1 = dots(s1_1, a1, b0, b1, b2, b3); s2_1 = dots(s2_1, a2, b0, b1, b2, b3);
           s3_1 = dots(s3_1, a3, b0, b1, b2, b3);
         }
@@ -371,14 +355,12 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         let a0 = load_v(k0 + d); let a1 = load_v(k1 + d); let a2 = load_v(k2 + d); let a3 = load_v(k3 + d);
         let x0 = dy[q0 + d]; let x1 = dy[q1 + d];
         {
-          let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-          let b3 = subgroupBroadcast(x0, 3u);
+          let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
           t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3); t2_0 = dots(t2_0, a2, b0, b1, b2, b3);
           t3_0 = dots(t3_0, a3, b0, b1, b2, b3);
         }
         {
-          let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-          let b3 = subgroupBroadcast(x1, 3u);
+          let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
           t0_1 = dots(t0_1, a0, b0, b1, b2, b3); t1_1 = dots(t1_1, a1, b0, b1, b2, b3); t2_1 = dots(t2_1, a2, b0, b1, b2, b3);
           t3_1 = dots(t3_1, a3, b0, b1, b2, b3);
         }
@@ -409,14 +391,12 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         var o3 = select(dk[k3 + d], Elem(0.0), first);
         let x0 = load_q(q0 + d); let x1 = load_q(q1 + d);
         {
-          let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-          let b3 = subgroupBroadcast(x0, 3u);
+          let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
           o0 = blend(o0, t0_0, b0, b1, b2, b3); o1 = blend(o1, t1_0, b0, b1, b2, b3); o2 = blend(o2, t2_0, b0, b1, b2, b3);
           o3 = blend(o3, t3_0, b0, b1, b2, b3);
         }
         {
-          let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-          let b3 = subgroupBroadcast(x1, 3u);
+          let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
           o0 = blend(o0, t0_1, b0, b1, b2, b3); o1 = blend(o1, t1_1, b0, b1, b2, b3); o2 = blend(o2, t2_1, b0, b1, b2, b3);
           o3 = blend(o3, t3_1, b0, b1, b2, b3);
         }
@@ -427,14 +407,12 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
         var o3 = select(dv[k3 + d], Elem(0.0), first);
         let x0 = dy[q0 + d]; let x1 = dy[q1 + d];
         {
-          let b0 = subgroupBroadcast(x0, 0u); let b1 = subgroupBroadcast(x0, 1u); let b2 = subgroupBroadcast(x0, 2u);
-          let b3 = subgroupBroadcast(x0, 3u);
+          let b0 = quadBroadcast(x0, 0u); let b1 = quadBroadcast(x0, 1u); let b2 = quadBroadcast(x0, 2u); let b3 = quadBroadcast(x0, 3u);
           o0 = blend(o0, p0_0, b0, b1, b2, b3); o1 = blend(o1, p1_0, b0, b1, b2, b3); o2 = blend(o2, p2_0, b0, b1, b2, b3);
           o3 = blend(o3, p3_0, b0, b1, b2, b3);
         }
         {
-          let b0 = subgroupBroadcast(x1, 0u); let b1 = subgroupBroadcast(x1, 1u); let b2 = subgroupBroadcast(x1, 2u);
-          let b3 = subgroupBroadcast(x1, 3u);
+          let b0 = quadBroadcast(x1, 0u); let b1 = quadBroadcast(x1, 1u); let b2 = quadBroadcast(x1, 2u); let b3 = quadBroadcast(x1, 3u);
           o0 = blend(o0, p0_1, b0, b1, b2, b3); o1 = blend(o1, p1_1, b0, b1, b2, b3); o2 = blend(o2, p2_1, b0, b1, b2, b3);
           o3 = blend(o3, p3_1, b0, b1, b2, b3);
         }
