@@ -43,6 +43,13 @@ export function number(command: string, values: Values, name: string, { whole = 
   return n;
 }
 
+/** The shapes that a benchmark takes. @throws CliError for another word */
+function profileOf(values: Values): 'quick' | 'model' | 'full' {
+  const profile = text(values, 'profile')!;
+  if (profile !== 'quick' && profile !== 'model' && profile !== 'full') throw new CliError(`bench: --profile is ${profile}, expected quick, model or full`);
+  return profile;
+}
+
 const MODEL: Option = { type: 'string', value: 'DIR', help: 'checkpoint folder; without it the one that ships' };
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
@@ -155,29 +162,28 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
   },
   bench: {
-    summary: 'kernel times: correct first, then timed beside the adapter\'s ceiling; or beside other WebGPU libraries; or the error of the special functions over all f32 inputs',
-    usage: '[kernels|peers|precision]', most: 1,
+    summary: 'kernel times: correct first, then timed beside the adapter\'s ceiling; or beside other WebGPU libraries; or the fastest tiles here, kept for later; or the error of the special functions over all f32 inputs',
+    usage: '[kernels|peers|tune|precision]', most: 1,
     options: {
       profile: { type: 'string', value: 'NAME', help: 'shapes: quick (the shipped model), model (also the full-size networks, 256 tokens), full (also 2048 tokens)', default: 'quick' },
-      only: { type: 'string', value: 'TEXT', help: 'kernels (peers: works) whose name or use contains this; precision: functions by name, with commas between' },
+      only: { type: 'string', value: 'TEXT', help: 'kernels (peers: works, tune: products) whose name or use contains this; precision: functions by name, with commas between' },
       rounds: { type: 'string', value: 'N', help: 'peers: turns, each library once per turn', default: '9' },
       adapter: { type: 'string', value: 'WHERE', help: 'peers: auto (the engine\'s choice, in Node), swiftshader (in Node) or chromium (headless, on SwiftShader)', default: 'auto' },
       sample: { type: 'boolean', help: 'precision: a dense sample of the inputs instead of all' },
-      'time-ms': { type: 'string', value: 'MS', help: 'time per kernel', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' },
+      'time-ms': { type: 'string', value: 'MS', help: 'time per kernel (tune: per tile)', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' },
     },
     example: 'vl-jepa bench kernels --profile model --only attention --output bench/results/attention.json',
     run: async (v, [what = 'kernels']) => {
       if (what === 'precision') return (await import('../bench/precision.ts')).benchPrecision({ sample: v.sample === true, only: text(v, 'only')?.split(','), output: text(v, 'output'), json: v.json === true });
+      if (what === 'tune') return (await import('../bench/tune.ts')).benchTune({ profile: profileOf(v), only: text(v, 'only'), timeMs: number('bench', v, 'time-ms', { least: 1 })!, output: text(v, 'output'), json: v.json === true });
       if (what === 'peers') {
         const { PLACES, benchPeers } = await import('../bench/peers.ts');
         const adapter = PLACES.find(p => p === text(v, 'adapter'));
         if (!adapter) throw new CliError(`bench: --adapter is ${text(v, 'adapter')}, expected ${PLACES.join(', ')}`);
         return benchPeers({ only: text(v, 'only'), rounds: number('bench', v, 'rounds', { least: 1 })!, adapter, output: text(v, 'output'), json: v.json === true });
       }
-      if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels, peers or precision`);
-      const profile = text(v, 'profile')!;
-      if (profile !== 'quick' && profile !== 'model' && profile !== 'full') throw new CliError(`bench: --profile is ${profile}, expected quick, model or full`);
-      return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, profile, only: text(v, 'only'), output: text(v, 'output'), json: v.json === true });
+      if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels, peers, tune or precision`);
+      return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, profile: profileOf(v), only: text(v, 'only'), output: text(v, 'output'), json: v.json === true });
     },
   },
 };

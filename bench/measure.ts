@@ -31,7 +31,8 @@ export interface Timing {
 export const quantile = (sorted: readonly number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 const sorted = (values: readonly number[]): number[] => [...values].sort((a, b) => a - b);
 
-async function elapsed(device: Device, run: () => void, inner: number): Promise<number> {
+/** Time of several runs and the wait for them. @param device where @param run enqueues once @param inner how often @returns ms of all */
+export async function elapsed(device: Device, run: () => void, inner: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < inner; i++) scope(run);
   await device.sync();
@@ -39,7 +40,7 @@ async function elapsed(device: Device, run: () => void, inner: number): Promise<
 }
 
 /** Runs per submit that make a sample long enough. @param device where @param run enqueues once @returns a whole number */
-async function innerFor(device: Device, run: () => void): Promise<number> {
+export async function innerFor(device: Device, run: () => void): Promise<number> {
   await elapsed(device, run, 1);
   const once = Math.min(await elapsed(device, run, 1), await elapsed(device, run, 1));
   return Math.max(1, Math.min(MOST_INNER, Math.ceil(SAMPLE_MS / once)));

@@ -48,6 +48,9 @@ export function forceTile(name: Forced | undefined, splits?: number): void {
 
 const TILES: Readonly<Record<TileName, Tile>> = { lanes8: LANES8, lanes4: LANES4, single: SINGLE, ...GPU_TILES };
 
+/** What a workgroup owns of y. @param name tile @returns rows and columns */
+export const tileSize = (name: TileName): { readonly rows: number; readonly cols: number } => TILES[name];
+
 interface Plan { readonly tile: Tile; readonly groups: number; readonly splits?: number | undefined }
 
 /** The tile of a product and how far k is cut: what is forced, else what was measured here, else what the profile or the shipped table says. @throws DeviceError when a tile is forced that the adapter cannot run */
