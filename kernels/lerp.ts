@@ -6,10 +6,10 @@ import { lerp } from './wgsl.gen.ts';
 /**
  * Moves x towards y in place: x ← x + t (y − x). Averages weights over training (Polyak and Juditsky 1992); carries no gradient.
  * NaN and infinities as in IEEE arithmetic.
- * @param x [n...] f32, changed @param y [n...] f32 of the same shape @param t weight of y, 0 to 1 @returns nothing
+ * @param x [n...] f32, changed @param y [n...] f32 of the same shape @param t weight of y, 0 to 1; in a plan a function, asked before every run @returns nothing
  * @throws ShapeError when shapes or dtypes differ
  */
-export function lerpInPlace(x: Tensor, y: Tensor, t: number): void {
+export function lerpInPlace(x: Tensor, y: Tensor, t: number | (() => number)): void {
   checkShape('lerpInPlace', 'y', y, x.shape, 'the shape of x');
   checkDtype('lerpInPlace', 'x', x, 'f32');
   checkDtype('lerpInPlace', 'y', y, 'f32');

@@ -109,10 +109,20 @@ export class AdamW {
    * @param lr learning rate of this step, default the constructor's @returns nothing; only enqueues
    */
   step(lr: number = this.options.lr): void {
-    const { betas: [beta1, beta2], eps, clipNorm } = this.options;
+    this.begin(lr);
+    this.update();
+  }
+
+  /** The part of a step that cannot be recorded: counts it and uploads the learning rates. @param lr learning rate of this step @returns nothing */
+  begin(lr: number): void {
     this.stepCount++;
+    this.groups.device.upload(this.groups, Float32Array.from(this.rates.flatMap(r => [r.lr * lr, r.weightDecay])));
+  }
+
+  /** The rest of a step, which a plan may record: gradients, their norm, the update. The number of the step is asked anew at every run. @returns nothing; only enqueues */
+  update(): void {
+    const { betas: [beta1, beta2], eps, clipNorm } = this.options;
     scope(() => noGrad(() => {
-      this.device.upload(this.groups, Float32Array.from(this.rates.flatMap(r => [r.lr * lr, r.weightDecay])));
       for (const { places } of this.flats) {
         for (const { parameter, grad } of places) {
           if (parameter.grad) this.device.copy(parameter.grad, grad);
@@ -125,7 +135,7 @@ export class AdamW {
       this.device.copy(norm, this.gradNorm);
       const clip = clipFactor(norm, clipNorm);
       for (const { param, grad, m, v, rest, blockGroup } of this.flats) {
-        adamwStep(this.device, { param, grad, m, v, rest, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: this.stepCount });
+        adamwStep(this.device, { param, grad, m, v, rest, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: () => this.stepCount });
       }
     }));
   }

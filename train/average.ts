@@ -23,10 +23,13 @@ export class WeightAverage {
     });
   }
 
-  /** After a step: average ← average + (1 − d)(weights − average), with d = min(decay, (1 + step)/(10 + step)) so that early steps count less. @param step steps done before this one @returns nothing */
-  update(step: number): void {
-    const d = Math.min(this.decay, (1 + step) / (10 + step));
-    this.params.forEach((p, i) => lerpInPlace(this.averages[i]!, p, 1 - d));
+  /** After a step: average ← average + (1 − d)(weights − average), with d = min(decay, (1 + step)/(10 + step)) so that early steps count less. @param step steps done before this one; in a plan a function, asked before every run @returns nothing */
+  update(step: number | (() => number)): void {
+    const share = (): number => {
+      const done = typeof step === 'function' ? step() : step;
+      return 1 - Math.min(this.decay, (1 + done) / (10 + done));
+    };
+    this.params.forEach((p, i) => lerpInPlace(this.averages[i]!, p, share));
   }
 
   /** Exchanges weights and average: call before and after evaluating or saving the averaged model. @returns nothing */

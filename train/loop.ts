@@ -1,9 +1,11 @@
 // The training loop: query-free caption pretraining (VL-JEPA stage 1), with InfoNCE unless the recipe names another loss.
 import { DeviceError } from '../engine/check.ts';
 import { keep, scope } from '../engine/memory.ts';
+import { debugLevel } from '../engine/profile.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { backward } from '../kernels/backward.ts';
 import { concat } from '../kernels/concat.ts';
+import { bucketLength, checkBatch, padBatch } from '../model/token_batch.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { AdamW, decays } from './adamw.ts';
 import { WeightAverage } from './average.ts';
@@ -17,6 +19,8 @@ import type { Recipe } from './recipe.ts';
 import { cosine } from './schedule.ts';
 import type { WriteOptions } from '../weights/writer.ts';
 import { loadState, saveState } from './state.ts';
+import { StepPlans, uploadPieces } from './step_plans.ts';
+import type { HostPiece, Piece } from './step_plans.ts';
 
 /** Training cannot go on; the message says at which step and what was saved. */
 export class TrainingError extends Error {
@@ -41,6 +45,8 @@ export interface StepReport {
 
 /** Settings that decide no weight. */
 export interface TrainerOptions {
+  /** Whether steps are recorded and replayed (default), or enqueued op by op: the bits are the same. */
+  plans?: boolean;
   /** When embeddings count as collapsed. Default: after the warm-up, see `CollapseOptions`. */
   collapse?: CollapseOptions;
 }
@@ -56,12 +62,14 @@ export class Trainer {
   private readonly alarm: CollapseAlarm;
   /** Offset of SigLIP's logits. */
   private readonly bias: Tensor;
+  /** The recorded steps; undefined when every step is enqueued op by op. */
+  readonly plans: StepPlans | undefined;
   private prepared: { step: number; batch: PictureBatch } | undefined;
   /** Steps done and read back. */
   step = 0;
 
   /** @param model with trainable parameters and a tokenizer @param recipe settings @param batches of the recipe @param options the alarm's thresholds @throws RangeError for a broken recipe, DeviceError when nothing is trainable */
-  constructor(model: VLJEPA, recipe: Recipe, batches: PictureBatches, { collapse }: TrainerOptions = {}) {
+  constructor(model: VLJEPA, recipe: Recipe, batches: PictureBatches, { collapse, plans = true }: TrainerOptions = {}) {
     checkRecipe(recipe);
     if (!model.tokenizer) throw new DeviceError('train: the model has no tokenizer, expected one (captions are text)', 'validation');
     this.model = model;
@@ -77,6 +85,7 @@ export class Trainer {
       group: (name, t) => ({ lr: name.startsWith('text.') ? recipe.textLr : 1, weightDecay: decays(name, t) ? recipe.weightDecay : 0 }),
     });
     this.average = recipe.average > 0 ? new WeightAverage(this.optimizer, recipe.average) : undefined;
+    this.plans = plans ? new StepPlans(model.device, model.config.vision.cropSize, (pieces, measured) => this.work(pieces, measured)) : undefined;
   }
 
   /** What learns: the model's parameters, and the bias of a loss that has one. */
@@ -85,40 +94,54 @@ export class Trainer {
     return this.bias.needsGrad ? new Map([...this.model.parameters(), ['loss.bias', this.bias]]) : this.model.parameters();
   }
 
-  /** Predictions and texts of the samples start … end - 1. */
-  private embed({ pixels, captions }: PictureBatch, start: number, end: number): [Tensor, Tensor] {
-    const { model } = this;
-    const { cropSize } = model.config.vision;
-    const each = 3 * cropSize * cropSize;
-    const input = Tensor.from(model.device, pixels.subarray(start * each, end * each), [end - start, 1, 3, cropSize, cropSize]);
-    return [model.forwardPrediction(input), model.forwardText(model.tokenizer!.encodeBatch(captions.slice(start, end)))]; // [b, dim] each
+  /** The batch in pieces of `microBatch`, texts padded to one length that many batches share. */
+  private pieces({ pixels, captions }: PictureBatch): HostPiece[] {
+    const { model: { config, tokenizer }, recipe: { microBatch = Infinity } } = this;
+    const rows = captions.length;
+    const count = microBatch < rows ? Math.ceil(rows / microBatch) : 1;
+    const each = pixels.length / rows;
+    const cut = (part: number): [number, number] => (count === 1 ? [0, rows] : [part * microBatch, Math.min(rows, (part + 1) * microBatch)]);
+    const texts = Array.from({ length: count }, (_, part) => tokenizer!.encodeBatch(captions.slice(...cut(part))));
+    const longest = Math.max(...texts.map(t => t.tokens));
+    const tokens = Math.max(longest, Math.min(bucketLength(longest), config.maxTextTokens, config.text.maxPositions));
+    return texts.map((t, part) => {
+      const [start, end] = cut(part);
+      checkBatch('train', t, config.text.vocabSize, config.maxTextTokens);
+      return { pixels: pixels.subarray(start * each, end * each), texts: padBatch(t, tokens) };
+    });
   }
 
-  /** Gradients of the whole batch into the parameters, with the activations of all samples or of `microBatch` at a time. */
-  private differentiate(batch: PictureBatch): { loss: Tensor; embeddings: readonly Tensor[] } {
-    const { model: { config, logScale }, recipe: { loss: name = 'info-nce', microBatch = Infinity }, bias } = this;
-    const rows = batch.captions.length;
-    const lossOf = ([p, y]: readonly Tensor[]): Tensor => LOSSES[name].of(p!, y!, { logScale, bias, maxLogScale: config.logitScaleMax });
-    if (microBatch < rows) {
-      const embed = (part: number): [Tensor, Tensor] => this.embed(batch, part * microBatch, Math.min(rows, (part + 1) * microBatch));
-      return cachedGradient({ parts: Math.ceil(rows / microBatch), embed, loss: lossOf, parameters: [...this.parameters().values()] });
-    }
-    const embeddings = this.embed(batch, 0, rows);
+  /** Gradients of the whole batch into the parameters, with the activations of all samples or of one piece at a time. */
+  private differentiate(pieces: readonly Piece[]): { loss: Tensor; embeddings: readonly Tensor[] } {
+    const { model, recipe: { loss: name = 'info-nce' }, bias } = this;
+    const embed = (part: number): [Tensor, Tensor] => [model.forwardPrediction(pieces[part]!.pixels), model.forwardText(pieces[part]!)]; // [b, dim] each
+    const lossOf = ([p, y]: readonly Tensor[]): Tensor => LOSSES[name].of(p!, y!, { logScale: model.logScale, bias, maxLogScale: model.config.logitScaleMax });
+    if (pieces.length > 1) return cachedGradient({ parts: pieces.length, embed, loss: lossOf, parameters: [...this.parameters().values()] });
+    const embeddings = embed(0);
     const loss = lossOf(embeddings);
     backward(loss);
     return { loss, embeddings };
   }
 
-  /** Enqueues one step. Returns loss, gradient norm and log scale in one tensor, and behind them what the alarm wants to know. */
-  private enqueue(batch: PictureBatch, lr: number): Tensor {
+  /** One step, which a plan may record. Returns loss, gradient norm and log scale in one tensor, and behind them what the alarm wants to know. */
+  private work(pieces: readonly Piece[], measured: boolean): Tensor {
     const { model, optimizer } = this;
-    return scope(() => {
-      const { loss, embeddings: [p, y] } = this.differentiate(batch);
-      const meters = this.alarm.wants(this.step) ? [meterSums(p!, y!)] : [];
-      optimizer.step(lr);
-      this.average?.update(this.step);
-      return concat([loss, optimizer.gradNorm, model.logScale, ...meters], 0);                    // [3] or [3 + 4 dim + 5]
-    });
+    const { loss, embeddings: [p, y] } = this.differentiate(pieces);
+    const meters = measured ? [meterSums(p!, y!)] : [];
+    optimizer.update();
+    this.average?.update(() => this.step);
+    return concat([loss, optimizer.gradNorm, model.logScale, ...meters], 0);                      // [3] or [3 + 4 dim + 5]
+  }
+
+  /** Enqueues one step and starts reading what it returns: one submit when it is replayed. */
+  private async enqueue(batch: PictureBatch, lr: number): Promise<{ reading: Promise<Float32Array> }> {
+    const { model: { device, config } } = this;
+    const measured = this.alarm.wants(this.step);
+    const host = this.pieces(batch);
+    this.optimizer.begin(lr);
+    if (this.plans && debugLevel() < 4) return { reading: (await this.plans.enqueue(host, measured)).read() }; // level 4 looks at every kernel's output
+    const result = scope(() => this.work(uploadPieces(device, host, config.vision.cropSize), measured));
+    return { reading: result.read().finally(() => result.dispose()) };
   }
 
   /** Meters and warnings of a step out of what it read back. */
@@ -144,12 +167,10 @@ export class Trainer {
   async advance(): Promise<StepReport> {
     const began = performance.now();
     const lr = this.rate(this.step);
-    const result = this.enqueue(this.batchAt(this.step), lr);
-    const reading = result.read();
+    const { reading } = await this.enqueue(this.batchAt(this.step), lr);
     if (this.step + 1 < this.recipe.steps) this.prepared = { step: this.step + 1, batch: this.batches.at(this.step + 1) };
     const values = await reading;
     const [loss, gradNorm, logScale] = values;
-    result.dispose();
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw new TrainingError(`train: the loss of step ${this.step} is ${loss} and the gradient norm ${gradNorm}, expected numbers; the last saved state is unharmed, resume with a lower learning rate`);
     }
@@ -197,8 +218,9 @@ export class Trainer {
     }
   }
 
-  /** Gives the optimiser's buffers back; the model keeps its weights. @returns nothing */
+  /** Gives plans and the optimiser's buffers back; the model keeps its weights. @returns nothing */
   dispose(): void {
+    this.plans?.dispose();
     this.average?.dispose();
     this.optimizer.dispose();
     this.bias.dispose();

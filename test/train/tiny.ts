@@ -3,6 +3,7 @@ import type { Device } from '../../engine/device.ts';
 import { loadTokenizerJson } from '../../data/tokenizer.ts';
 import { VLJEPA } from '../../model/vl_jepa.ts';
 import { Trainer } from '../../train/loop.ts';
+import type { TrainerOptions } from '../../train/loop.ts';
 import { PictureBatches, pictureTable } from '../../train/pictures.ts';
 import type { PictureTable } from '../../train/pictures.ts';
 import { TINY } from '../../train/presets.ts';
@@ -28,10 +29,10 @@ export function noiseTable(): PictureTable {
 export const tinyRecipe = (changes: Partial<Recipe> = {}): Recipe => ({ ...TINY, steps: 9, batch: 6, warmup: 2, average: 0.9, ...changes });
 
 /** A new trainer with a new model, always with the same initial weights. */
-export async function tinyTrainer(d: Device, changes: Partial<Recipe> = {}): Promise<Trainer> {
+export async function tinyTrainer(d: Device, changes: Partial<Recipe> = {}, options: TrainerOptions = {}): Promise<Trainer> {
   const recipe = tinyRecipe(changes);
   const model = VLJEPA.fromConfig(recipe.model, { device: d, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
-  return new Trainer(model, recipe, new PictureBatches(noiseTable(), recipe, EDGE));
+  return new Trainer(model, recipe, new PictureBatches(noiseTable(), recipe, EDGE), options);
 }
 
 /** Releases a trainer and its model. */
