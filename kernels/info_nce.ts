@@ -5,11 +5,10 @@ import { scope } from '../engine/memory.ts';
 import { recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { groupsFor } from './row_loads.ts';
-import { onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
+import { lanesFor, onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
 import { info_nce } from './wgsl.gen.ts';
 
 const WG = 64;
-const LANES = 32;
 const SEGMENT = 64;
 /** Invocations of the first stage of a sum. */
 const SUM_LANES = 256;
@@ -47,25 +46,26 @@ interface Job {
   readonly groups: Tensor;
   readonly n: number;
   readonly side: number;
+  /** Invocations per four rows. */
+  readonly lanes: number;
   readonly grouped: boolean;
   readonly maxLogScale: number;
   /** Whether the forward pass leaves its only tile for the gradient. */
   readonly keeps: boolean;
 }
 
-const CONSTANTS = { WG, LANES, SEGMENT };
 const NO_PARAMS = { rows: 0, cols: 0, row0: 0, col0: 0, segments: 0, count: 0, total: 0, first: 0 };
 
 /** Launches an entry point of the file with the job's constants; `invocations` is rounded up to whole workgroups. */
-function launcher({ device, grouped, maxLogScale }: Job) {
+function launcher({ device, grouped, maxLogScale, lanes }: Job) {
   return <E extends keyof typeof info_nce.entries>(entry: E, tensors: Parameters<typeof dispatch<typeof info_nce, E>>[3], params: Partial<typeof NO_PARAMS>, invocations: number): void => {
-    const constants = 'group_of' in tensors ? { ...CONSTANTS, GROUPED: grouped ? 1 : 0 } : CONSTANTS;
+    const constants = { WG, LANES: lanes, SEGMENT, ...('group_of' in tensors && { GROUPED: grouped ? 1 : 0 }) };
     dispatch(device, info_nce, entry, tensors, { ...NO_PARAMS, max_log_scale: maxLogScale, ...params }, groupsFor(invocations, WG), { constants });
   };
 }
 
-/** Invocations that walk the rows of a tile: LANES for every four of them. */
-const rowInvocations = (rows: number): number => Math.ceil(rows / 4) * LANES;
+/** Invocations that walk the rows of a tile. */
+const rowInvocations = (rows: number, { lanes }: Job): number => Math.ceil(rows / 4) * lanes;
 
 /** What the forward pass leaves: both softmaxes, and the tile where it is the only one and a gradient may follow. */
 interface Reduced {
@@ -92,9 +92,9 @@ function reduceTiles(job: Job): Reduced {
       left = scope(() => {
         const tile = tileOf(job.p, job.y, r, c);
         const segments = Math.ceil(r.length / SEGMENT);
-        const partials = empty(r.length * LANES + segments * c.length, 2);
+        const partials = empty(r.length * job.lanes + segments * c.length, 2);
         const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, segments, total: n };
-        launch('reduce', { tile, log_scale: logScale, group_of: groups, partials, positives: positive }, at, rowInvocations(r.length) + segments * c.length);
+        launch('reduce', { tile, log_scale: logScale, group_of: groups, partials, positives: positive }, at, rowInvocations(r.length, job) + segments * Math.ceil(c.length / 4));
         launch('merge', { partials_in: partials, log_scale: logScale, positive, running, softened: out.softened, lse_rows: out.lseRows, lse_cols: out.lseCols, terms: out.terms }, at, r.length + c.length);
         return job.keeps ? tile : undefined;
       });
@@ -121,10 +121,10 @@ function forward(job: Job): { results: InfoNCE; softened: Tensor; tile: Tensor |
 function backward(job: Job, softened: Tensor, takeTile: () => Tensor | undefined, dloss: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
   const { device, p, y, logScale, groups, n, side } = job;
   const launch = launcher(job);
-  const scaleParts = Tensor.empty(device, [Math.ceil(Math.min(side, n) / 4), LANES]);
+  const scaleParts = Tensor.empty(device, [Math.ceil(Math.min(side, n) / 4), job.lanes]);
   const grads = pairGradients(p, y, side, needs, takeTile(), (gradient, r, c, first) => {
     const at = { rows: r.length, cols: c.length, row0: r.start, col0: c.start, total: n, first: first ? 1 : 0 };
-    launch('backward_tile', { gradient, softened_in: softened, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, rowInvocations(r.length));
+    launch('backward_tile', { gradient, softened_in: softened, group_of: groups, log_scale: logScale, dloss, scale_parts: scaleParts }, at, rowInvocations(r.length, job));
   });
   return [...grads, needs[2] ? sumScale(job, scaleParts, dloss) : undefined];
 }
@@ -171,7 +171,7 @@ export function infoNCE(p: Tensor, y: Tensor, logScale: Tensor, { maxLogScale = 
   const { device } = p;
   const side = tileSide(n, workspaceBytes);
   const job: Job = {
-    device, p, y, logScale, n, maxLogScale, side, keeps: side === n && wantsGradient(p, y, logScale),
+    device, p, y, logScale, n, maxLogScale, side, lanes: lanesFor(device), keeps: side === n && wantsGradient(p, y, logScale),
     groups: groups ?? Tensor.empty(device, [0], 'u32'), grouped: groups !== undefined,
   };
   const { results, softened, tile } = scope(() => forward(job));

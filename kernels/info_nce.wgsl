@@ -2,11 +2,11 @@
 // Row i of the softmax over its negatives is kept as (m, l): m = max c_ij, l = sum exp(s (c_ij - m)), j != i. With z = s (m - c_ii) + log l
 // the row's loss is softplus(z) and its probability mass off the diagonal sigmoid(z): a loss of 1e-7 keeps its digits, which log-sum-exp minus the
 // positive's logit near 100 does not. Columns likewise: whatever has an entry per row and per column holds the rows first. An invocation takes four rows of a
-// tile at once, or four rows after the other of one column, and needs one exp per element. No barrier, no float atomics; every sum has a fixed order.
+// tile at once, or four columns of a segment of its rows, and needs one exp per element. No barrier, no float atomics; every sum has a fixed order.
 // uses: exp_of, exp_neg4, exp_neg_of, log_of, log1p_of
 override WG: u32 = 64u;
 override LANES: u32 = 32u;    // invocations that share four rows: neighbours read neighbouring columns
-override SEGMENT: u32 = 64u;  // rows that one invocation reduces of a column
+override SEGMENT: u32 = 64u;  // rows that one invocation reduces of four columns
 override GROUPED: bool = false; // without groups the binding holds a dummy that is never read
 const NONE = -1e30;           // stands for "no negative yet"; s * NONE stays finite
 
@@ -45,10 +45,13 @@ fn scale_now() -> f32 { return exp_of(select(log_scale[0], params.max_log_scale,
 // Rows i to i + 3 of the tile; behind the last one that one again, so that every load stays inside.
 fn four_rows(i: u32) -> vec4u { return min(vec4u(i, i + 1u, i + 2u, i + 3u), vec4u(params.rows - 1u)); }
 
-fn row_groups(rows: vec4u) -> vec4u {
-  if (GROUPED) { return vec4u(group_of[params.row0 + rows.x], group_of[params.row0 + rows.y], group_of[params.row0 + rows.z], group_of[params.row0 + rows.w]); }
-  return vec4u(params.row0) + rows; // without groups each row is its own
+// Without groups each row is its own.
+fn row_group(i: u32) -> u32 {
+  if (GROUPED) { return group_of[params.row0 + i]; }
+  return params.row0 + i;
 }
+
+fn row_groups(rows: vec4u) -> vec4u { return vec4u(row_group(rows.x), row_group(rows.y), row_group(rows.z), row_group(rows.w)); }
 
 fn col_group(j: u32) -> u32 {
   if (GROUPED) { return group_of[params.col0 + j]; }
@@ -87,21 +90,21 @@ fn reduce_rows(id: u32, s: f32) {
   for (var k = 0u; k < min(4u, params.rows - i); k++) { partials[(i + k) * LANES + t] = vec2f(state.m[k], state.l[k]); }
 }
 
+// Neighbouring columns, row by row: a cache line of the tile is read to its end before the next row, which may lie in the same set.
 fn reduce_cols(id: u32, s: f32) {
-  let first = (id / params.cols) * SEGMENT;
-  let j = id % params.cols;
-  let end = min(first + SEGMENT, params.rows);
-  let own = vec4u(col_group(j));
+  let quads = (params.cols + 3u) / 4u;
+  let part = id / quads;
+  let j = 4u * (id % quads);
+  let cols = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(params.cols - 1u));
+  let end = min((part + 1u) * SEGMENT, params.rows);
+  let groups = vec4u(col_group(cols.x), col_group(cols.y), col_group(cols.z), col_group(cols.w));
   var state = States(vec4f(NONE), vec4f(0.0));
-  for (var i = first; i < end; i += 4u) {
-    let rows = four_rows(i);
-    let start = rows * params.cols;
-    let c = vec4f(tile[start.x + j], tile[start.y + j], tile[start.z + j], tile[start.w + j]);
-    state = absorb(state, c, s, (row_groups(rows) == own) | (vec4u(i, i + 1u, i + 2u, i + 3u) >= vec4u(end)));
+  for (var i = part * SEGMENT; i < end; i++) {
+    let at = cols + i * params.cols;
+    state = absorb(state, vec4f(tile[at.x], tile[at.y], tile[at.z], tile[at.w]), s, groups == vec4u(row_group(i)));
   }
-  let left = join(vec2f(state.m.x, state.l.x), vec2f(state.m.y, state.l.y), s);
-  let right = join(vec2f(state.m.z, state.l.z), vec2f(state.m.w, state.l.w), s);
-  partials[params.rows * LANES + id] = join(left, right, s);
+  let first = params.rows * LANES + part * params.cols + j;
+  for (var k = 0u; k < min(4u, params.cols - j); k++) { partials[first + k] = vec2f(state.m[k], state.l[k]); }
 }
 
 // Maximum and sum of parts of the rows and of the columns, and the positives of a tile on the diagonal.
@@ -112,7 +115,7 @@ fn reduce(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u
   let s = scale_now();
   if (id < for_rows) {
     reduce_rows(id, s);
-  } else if (id - for_rows < params.segments * params.cols) {
+  } else if (id - for_rows < params.segments * ((params.cols + 3u) / 4u)) {
     reduce_cols(id - for_rows, s);
   }
   if (params.row0 == params.col0 && id < params.rows) { positives[params.row0 + id] = tile[id * params.cols + id]; }

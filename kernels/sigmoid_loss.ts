@@ -5,12 +5,11 @@ import { noGrad, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { scale } from './elementwise.ts';
 import { groupsFor } from './row_loads.ts';
-import { onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
+import { lanesFor, onceUsed, pairGradients, spans, tileOf, tileSide, wantsGradient, widened, WORKSPACE_BYTES } from './similarity_tiles.ts';
 import { sum } from './sum.ts';
 import { sigmoid_loss } from './wgsl.gen.ts';
 
 const WG = 64;
-const LANES = 32;
 /** exp of more overflows f32 in the logits. */
 const MAX_LOG_SCALE = 80;
 
@@ -60,11 +59,12 @@ export function sigmoidLoss(predictions: Tensor, texts: Tensor, logScale: Tensor
   const side = tileSide(n, workspaceBytes);
   const all = spans(n, side);
   const shared = { log_scale: logScale, bias, group_of: groups ?? Tensor.empty(device, [0], 'u32') };
-  const options = { constants: { WG, LANES, GROUPED: groups ? 1 : 0 } };
+  const lanes = lanesFor(device);
+  const options = { constants: { WG, LANES: lanes, GROUPED: groups ? 1 : 0 } };
   const fixed = { total: n, max_log_scale: Math.min(maxLogScale, MAX_LOG_SCALE) };
   const quads = (rows: number): number => Math.ceil(rows / 4);
-  const groupsOf = (rows: number): number => groupsFor(quads(rows) * LANES, WG);
-  const sums = (): Tensor => Tensor.empty(device, [quads(side), LANES]);
+  const groupsOf = (rows: number): number => groupsFor(quads(rows) * lanes, WG);
+  const sums = (): Tensor => Tensor.empty(device, [quads(side), lanes]);
   const keeps = all.length === 1 && wantsGradient(p, y, logScale, bias);
 
   const { loss, tile } = scope(() => noGrad(() => {
