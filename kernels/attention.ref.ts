@@ -16,8 +16,8 @@ export interface AttentionCase {
 export const allowed = (c: AttentionCase, b: number, i: number, j: number): boolean =>
   (!c.mask || c.mask[b * c.tk + j] !== 0) && (!c.causal || j <= i) && (!c.window || Math.abs(i - j) < c.window);
 
-/** Softmax weights of query i, zeros where no key is allowed, and the logarithm of their sum before it is taken out. */
-function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, h: number, i: number): { p: Float64Array; lse: number } {
+/** Softmax weights of query i, zeros where no key is allowed. */
+function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, h: number, i: number): Float64Array {
   const { tk, tq, heads, kvHeads, headDim } = c;
   const scale = c.scale ?? 1 / Math.sqrt(headDim);
   const shared = Math.floor(h / (heads / kvHeads));
@@ -35,7 +35,7 @@ function weights(c: AttentionCase, q: Float64Array, k: Float64Array, b: number, 
     p[j] = allowed(c, b, i, j) && p[j] !== -Infinity ? Math.exp(p[j]! - top) : 0; // a logit of -Inf hides a key
     total += p[j]!;
   }
-  return total === 0 ? { p, lse: 0 } : { p: p.map(x => x / total), lse: top + Math.log(total) };
+  return total === 0 ? p : p.map(x => x / total);
 }
 
 /** The formula of `attention` in float64. @param c sizes and options @param q [B, Tq, H, Dh] @param k [B, Tk, Hkv, Dh] @param v [B, Tk, Hkv, Dh] @returns [B, Tq, H, Dh] */
@@ -43,7 +43,7 @@ export function attentionRef(c: AttentionCase, q: Float64Array, k: Float64Array,
   const { batch, tq, tk, heads, kvHeads, headDim } = c;
   const y = new Float64Array(q.length);
   for (let b = 0; b < batch; b++) for (let h = 0; h < heads; h++) for (let i = 0; i < tq; i++) {
-    const { p } = weights(c, q, k, b, h, i);
+    const p = weights(c, q, k, b, h, i);
     const shared = Math.floor(h / (heads / kvHeads));
     for (let j = 0; j < tk; j++) {
       if (!allowed(c, b, i, j)) continue;
@@ -54,7 +54,7 @@ export function attentionRef(c: AttentionCase, q: Float64Array, k: Float64Array,
 }
 
 /**
- * The gradients of `attentionRef`, from the chain rule with full rows of weights: ds_j = p_j (dp_j − Σ p dp), independent of the saved log-sum-exp.
+ * The gradients of `attentionRef`, from the chain rule with full rows of weights: ds_j = p_j (dp_j − Σ p dp), independent of the saved sums.
  * @param c sizes and options @param q [B, Tq, H, Dh] @param k [B, Tk, Hkv, Dh] @param v [B, Tk, Hkv, Dh] @param dy [B, Tq, H, Dh]
  * @param round of what f32 holds on the way, for estimates of rounding @returns dq, dk, dv
  */
@@ -63,9 +63,7 @@ export function attentionGradRef(c: AttentionCase, q: Float64Array, k: Float64Ar
   const scale = c.scale ?? 1 / Math.sqrt(headDim);
   const dq = new Float64Array(q.length), dk = new Float64Array(k.length), dv = new Float64Array(v.length);
   for (let b = 0; b < batch; b++) for (let h = 0; h < heads; h++) for (let i = 0; i < tq; i++) {
-    const { p: exact, lse } = weights(c, q, k, b, h, i);
-    const off = Number.isFinite(lse) ? Math.exp(lse - round(Float64Array.of(lse))[0]!) : 1; // the sum is stored as its logarithm
-    const p = round(exact).map(w => w * off);
+    const p = round(weights(c, q, k, b, h, i));
     const row = ((b * tq + i) * heads + h) * headDim;
     const key = (j: number): number => ((b * tk + j) * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
     const dp = round(p.map((_, j) => { let s = 0; for (let d = 0; d < headDim; d++) s += dy[row + d]! * v[key(j) + d]!; return s; }));

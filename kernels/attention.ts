@@ -122,18 +122,18 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   };
   const keyMask = mask ?? Tensor.empty(device, [1], 'u32'); // a binding must exist; the kernels do not read it
   const y = Tensor.empty(device, q.shape);
-  const lse = Tensor.empty(device, [batch, heads, tq]);
-  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, lse }, params, groupsOf(variant, tq, variant.rows, batch * heads), pipeline);
+  const sums = Tensor.empty(device, [batch, heads, tq, 2]);
+  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, sums }, params, groupsOf(variant, tq, variant.rows, batch * heads), pipeline);
 
   return recordJoint(y, [q, k, v], (dy, needs) => {
-    const loads = rowLoads(headDim);
-    const stats = Tensor.empty(device, [batch, heads, tq, 2]);
-    dispatch(device, attention_rows, 'forward', { y, dy, lse, stats }, { batch, heads, tq, width: headDim / loads.width },
-      groupsFor(batch * heads * tq, ROWS_WG), { header: loads.header, constants: { ...loads.constants, WG: ROWS_WG } });
     if ((options.backward ?? (Math.min(tq, tk) >= PRODUCTS_FROM ? 'products' : 'streaming')) === 'products') {
-      const job = { q, k, v, dy, stats, keyMask, masked: mask !== undefined, causal, window: params.window, scale: params.scale, ...(options.workspaceBytes && { workspaceBytes: options.workspaceBytes }) };
+      const job = { q, k, v, dy, sums, keyMask, masked: mask !== undefined, causal, window: params.window, scale: params.scale, ...(options.workspaceBytes && { workspaceBytes: options.workspaceBytes }) };
       return backwardByProducts(device, job, needs);
     }
+    const loads = rowLoads(headDim);
+    const stats = Tensor.empty(device, [batch, heads, tq, 4]);
+    dispatch(device, attention_rows, 'forward', { y, dy, sums, stats }, { batch, heads, tq, width: headDim / loads.width },
+      groupsFor(batch * heads * tq, ROWS_WG), { header: loads.header, constants: { ...loads.constants, WG: ROWS_WG } });
     const shared = { q, k, v, key_mask: keyMask, stats, dy };
     let dq: Tensor | undefined, dk: Tensor | undefined, dv: Tensor | undefined;
     if (needs[0]) {

@@ -1,8 +1,9 @@
 // Attention: s_ij = scale * q_i . k_j over the allowed keys, y_i = sum_j softmax(s_i)_j v_j (Dao et al. 2022, arXiv 2205.14135). Streaming softmax,
-// the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
+// the maximum m and the sum l of each row are kept, apart: their logarithm in one number would lose digits at large logits. The backward recomputes
+// p_ij = exp(s_ij - m_i) / l_i, with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits (here in multiples of 4).
-// uses: exp_neg4, exp_neg_of, log_of
+// uses: exp_neg4, exp_neg_of
 // Rows beyond the end are clamped to the last row, inside one invocation: they compute and write the same values twice.
 alias Elem = vec4f;
 override WG: u32 = 32u;
@@ -25,8 +26,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
-@group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
-@group(0) @binding(7) var<storage, read> stats: array<vec2f>;     // [B, H, Tq] of lse, D
+@group(0) @binding(6) var<storage, read_write> sums: array<vec2f>; // [B, H, Tq] of m, 1 / l
+@group(0) @binding(7) var<storage, read> stats: array<vec4f>;     // [B, H, Tq] of m, 1 / l, D
 @group(0) @binding(8) var<storage, read> dy: array<Elem>;         // [B, Tq, H, Dh]
 @group(0) @binding(9) var<storage, read_write> dq: array<Elem>;   // [B, Tq, H, Dh]
 @group(0) @binding(10) var<storage, read_write> dk: array<Elem>;  // [B, Tk, Hkv, Dh]
@@ -64,7 +65,7 @@ fn real_keys(b: u32, j: u32) -> vec4<bool> {
   return vec4<bool>(real_key(b, j), real_key(b, j + 1u), real_key(b, j + 2u), real_key(b, j + 3u));
 }
 
-// y and lse of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.
+// y and the sums of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let tiles = (params.tq + ROWS - 1u) / ROWS;
@@ -127,10 +128,10 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     }
   }
   // l is at least 1 where a key is allowed, and NaN where a logit is
-  lse[bh * params.tq + i0] = m0 + log_of(select(l0, 1.0, l0 == 0.0));
-  lse[bh * params.tq + i1] = m1 + log_of(select(l1, 1.0, l1 == 0.0));
-  lse[bh * params.tq + i2] = m2 + log_of(select(l2, 1.0, l2 == 0.0));
-  lse[bh * params.tq + i3] = m3 + log_of(select(l3, 1.0, l3 == 0.0));
+  sums[bh * params.tq + i0] = vec2f(m0, select(1.0 / l0, 0.0, l0 == 0.0));
+  sums[bh * params.tq + i1] = vec2f(m1, select(1.0 / l1, 0.0, l1 == 0.0));
+  sums[bh * params.tq + i2] = vec2f(m2, select(1.0 / l2, 0.0, l2 == 0.0));
+  sums[bh * params.tq + i3] = vec2f(m3, select(1.0 / l3, 0.0, l3 == 0.0));
 }
 
 // dq_i = scale * sum_j ds_ij k_j of BACKWARD_ROWS queries.
@@ -173,9 +174,9 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
       }
     }
     let real0 = real_keys(b, j + 0u);
-    let p0_0 = exp_neg4(s0_0 * params.scale - row0.x) * (t0_0 - row0.y) * params.scale;
+    let p0_0 = exp_neg4(s0_0 * params.scale - row0.x) * row0.y * (t0_0 - row0.z) * params.scale;
     s0_0 = select(vec4f(0.0), p0_0, real0 & inside(four(j + 0u), low0, high0));
-    let p1_0 = exp_neg4(s1_0 * params.scale - row1.x) * (t1_0 - row1.y) * params.scale;
+    let p1_0 = exp_neg4(s1_0 * params.scale - row1.x) * row1.y * (t1_0 - row1.z) * params.scale;
     s1_0 = select(vec4f(0.0), p1_0, real0 & inside(four(j + 0u), low1, high1));
     let first = j == begin;
     for (var d = 0u; d < width; d++) {
@@ -234,11 +235,12 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
           t0_0 = dots(t0_0, a0, b0, b1, b2, b3); t1_0 = dots(t1_0, a1, b0, b1, b2, b3);
         }
       }
-      let lse0 = vec4f(row0.x, row1.x, row2.x, row3.x);
-      let along0 = vec4f(row0.y, row1.y, row2.y, row3.y);
-      let p0_0 = select(vec4f(0.0), exp_neg4(s0_0 * params.scale - lse0), inside(four(i + 0u), low0, high0));
+      let most0 = vec4f(row0.x, row1.x, row2.x, row3.x);
+      let share0 = vec4f(row0.y, row1.y, row2.y, row3.y);
+      let along0 = vec4f(row0.z, row1.z, row2.z, row3.z);
+      let p0_0 = select(vec4f(0.0), exp_neg4(s0_0 * params.scale - most0) * share0, inside(four(i + 0u), low0, high0));
       t0_0 = p0_0 * (t0_0 - along0) * params.scale;
-      let p1_0 = select(vec4f(0.0), exp_neg4(s1_0 * params.scale - lse0), inside(four(i + 0u), low1, high1));
+      let p1_0 = select(vec4f(0.0), exp_neg4(s1_0 * params.scale - most0) * share0, inside(four(i + 0u), low1, high1));
       t1_0 = p1_0 * (t1_0 - along0) * params.scale;
       let first = n == 0u && i == begin;
       for (var d = 0u; d < width; d++) {

@@ -13,8 +13,8 @@ export interface AttentionJob {
   k: Tensor;
   v: Tensor;
   dy: Tensor;
-  /** [B, H, Tq, 2]: log-sum-exp and dy · y of each row. */
-  stats: Tensor;
+  /** [B, H, Tq, 2]: the greatest logit of each row, as the forward saw it, and what it does not need. */
+  sums: Tensor;
   keyMask: Tensor;
   masked: boolean;
   causal: boolean;
@@ -51,20 +51,26 @@ function tilesOf({ q, k, causal, window, workspaceBytes = WORKSPACE_BYTES }: Att
   return tiles;
 }
 
-function soften(device: Device, job: AttentionJob, tile: Tile, scores: Tensor, slopes: Tensor): void {
+function soften(device: Device, job: AttentionJob, tile: Tile, scores: Tensor, slopes: Tensor, stats: Tensor): void {
   const [, tq, heads] = job.q.shape as readonly [number, number, number];
   const size = tile.batches * heads * tile.rows * tile.cols;
   const params = {
     batch: tile.batches, first_batch: tile.firstBatch, heads, tq, tk: job.k.shape[1]!, rows: tile.rows, first_row: tile.firstRow, cols: tile.cols, first_col: tile.firstCol,
     masked: job.masked ? 1 : 0, causal: job.causal ? 1 : 0, window: job.window, scale: job.scale,
   };
-  const { stats, keyMask: key_mask } = job;
-  if (tile.cols % 4 === 0) dispatch(device, attention_tile, 'soften4', { stats, key_mask, scores4: scores, slopes4: slopes }, { ...params, count: size / 4 }, groupsFor(size / 4, WG));
-  else dispatch(device, attention_tile, 'soften1', { stats, key_mask, scores1: scores, slopes1: slopes }, { ...params, count: size }, groupsFor(size, WG));
+  const { sums, keyMask: key_mask } = job;
+  const count = size / tile.cols;
+  if (tile.cols % 4 === 0) {
+    dispatch(device, attention_tile, 'weigh4', { rows: stats, sums, key_mask, scores4: scores, slopes4: slopes }, { ...params, count }, groupsFor(count, WG));
+    dispatch(device, attention_tile, 'soften4', { stats, key_mask, scores4: scores, slopes4: slopes }, { ...params, count: size / 4 }, groupsFor(size / 4, WG));
+  } else {
+    dispatch(device, attention_tile, 'weigh1', { rows: stats, sums, key_mask, scores1: scores, slopes1: slopes }, { ...params, count }, groupsFor(count, WG));
+    dispatch(device, attention_tile, 'soften1', { stats, key_mask, scores1: scores, slopes1: slopes }, { ...params, count: size }, groupsFor(size, WG));
+  }
 }
 
 /** The products of one tile: s = q kᵀ and dp = dy vᵀ, then dv += pᵀ dy, dq = ds k, dk += dsᵀ q. */
-function backwardTile(device: Device, job: AttentionJob, tile: Tile, [scores, slopes]: readonly [Tensor, Tensor], { dq, dk, dv }: { dq: Tensor | undefined; dk: Tensor | undefined; dv: Tensor | undefined }): void {
+function backwardTile(device: Device, job: AttentionJob, tile: Tile, [scores, slopes, stats]: readonly [Tensor, Tensor, Tensor], { dq, dk, dv }: { dq: Tensor | undefined; dk: Tensor | undefined; dv: Tensor | undefined }): void {
   const { q, k, v, dy } = job;
   const [, tq, heads, headDim] = q.shape as readonly [number, number, number, number];
   const [, tk, kvHeads] = k.shape as readonly [number, number, number];
@@ -76,7 +82,7 @@ function backwardTile(device: Device, job: AttentionJob, tile: Tile, [scores, sl
   const toKeys = { m: rows, n: cols, k: headDim, transposeB: true, batch: batches * heads, places: { a: queries, b: keys, y: square, heads, group } };
   multiply(device, { ...toKeys, a: q, b: k, into: scores }, scores.shape);
   multiply(device, { ...toKeys, a: dy, b: v, into: slopes }, slopes.shape);
-  soften(device, job, tile, scores, slopes);
+  soften(device, job, tile, scores, slopes, stats);
   if (dq) multiply(device, { a: slopes, b: k, m: rows, n: headDim, k: cols, batch: batches * heads, places: { a: square, b: keys, y: queries, heads, group }, into: dq }, dq.shape);
   for (let g = 0; g < group; g++) { // query heads that share a key head follow each other, in order
     const a: Place = { row: cols, stride: heads * rows * cols, head: group * rows * cols, first: g * rows * cols };
@@ -97,7 +103,7 @@ export function backwardByProducts(device: Device, job: AttentionJob, needs: rea
   const tiles = tilesOf(job);
   const heads = q.shape[2]!;
   const most = Math.max(...tiles.map(t => t.batches * heads * t.rows * t.cols));
-  const workspace = [Tensor.empty(device, [Math.max(4, most)]), Tensor.empty(device, [Math.max(4, most)])] as const;
+  const workspace = [Tensor.empty(device, [Math.max(4, most)]), Tensor.empty(device, [Math.max(4, most)]), Tensor.empty(device, job.sums.shape)] as const;
   const dq = needs[0] ? (tiles.some(t => t.cols === 0) ? Tensor.zeros(device, q.shape) : Tensor.empty(device, q.shape)) : undefined; // rows that see no key
   const [dk, dv] = [1, 2].map(i => (needs[i] ? Tensor.zeros(device, k.shape) : undefined));
   for (const tile of tiles) if (tile.cols > 0) backwardTile(device, job, tile, workspace, { dq, dk, dv });

@@ -1,8 +1,9 @@
 // Attention: s_ij = scale * q_i . k_j over the allowed keys, y_i = sum_j softmax(s_i)_j v_j (Dao et al. 2022, arXiv 2205.14135). Streaming softmax,
-// the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
+// the maximum m and the sum l of each row are kept, apart: their logarithm in one number would lose digits at large logits. The backward recomputes
+// p_ij = exp(s_ij - m_i) / l_i, with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits (here in multiples of 4).
-// uses: exp_neg4, exp_neg_of, log_of
+// uses: exp_neg4, exp_neg_of
 // A workgroup is one subgroup of 4 lanes on one head: each lane loads its share of a block and broadcasts it, because a software adapter pays for a load
 // lane by lane. Rows beyond the end are clamped to the last row and not written.
 enable subgroups;
@@ -27,8 +28,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
-@group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
-@group(0) @binding(7) var<storage, read> stats: array<vec2f>;     // [B, H, Tq] of lse, D
+@group(0) @binding(6) var<storage, read_write> sums: array<vec2f>; // [B, H, Tq] of m, 1 / l
+@group(0) @binding(7) var<storage, read> stats: array<vec4f>;     // [B, H, Tq] of m, 1 / l, D
 @group(0) @binding(8) var<storage, read> dy: array<Elem>;         // [B, Tq, H, Dh]
 @group(0) @binding(9) var<storage, read_write> dq: array<Elem>;   // [B, Tq, H, Dh]
 @group(0) @binding(10) var<storage, read_write> dk: array<Elem>;  // [B, Tk, Hkv, Dh]
@@ -63,7 +64,7 @@ fn real_key(b: u32, j: u32) -> bool {
   return key_mask[b * params.tk + min(j, params.tk - 1u)] != 0u;
 }
 
-// y and lse of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.
+// y and the sums of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) sub: u32) {
@@ -192,10 +193,10 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3
     }
   }
   // l is at least 1 where a key is allowed, and NaN where a logit is
-  if (live0) { lse[bh * params.tq + i0] = m0 + log_of(select(l0, 1.0, l0 == 0.0)); }
-  if (live1) { lse[bh * params.tq + i1] = m1 + log_of(select(l1, 1.0, l1 == 0.0)); }
-  if (live2) { lse[bh * params.tq + i2] = m2 + log_of(select(l2, 1.0, l2 == 0.0)); }
-  if (live3) { lse[bh * params.tq + i3] = m3 + log_of(select(l3, 1.0, l3 == 0.0)); }
+  if (live0) { sums[bh * params.tq + i0] = vec2f(m0, select(1.0 / l0, 0.0, l0 == 0.0)); }
+  if (live1) { sums[bh * params.tq + i1] = vec2f(m1, select(1.0 / l1, 0.0, l1 == 0.0)); }
+  if (live2) { sums[bh * params.tq + i2] = vec2f(m2, select(1.0 / l2, 0.0, l2 == 0.0)); }
+  if (live3) { sums[bh * params.tq + i3] = vec2f(m3, select(1.0 / l3, 0.0, l3 == 0.0)); }
 }
 
 // dq_i = scale * sum_j ds_ij k_j of BACKWARD_ROWS queries.
@@ -261,21 +262,21 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: v
     let marks1 = select(0u, 1u, real_key(b, j + 4u + sub));
     let real0 = vec4<bool>(subgroupBroadcast(marks0, 0u) != 0u, subgroupBroadcast(marks0, 1u) != 0u, subgroupBroadcast(marks0, 2u) != 0u, subgroupBroadcast(marks0, 3u) != 0u);
     let real1 = vec4<bool>(subgroupBroadcast(marks1, 0u) != 0u, subgroupBroadcast(marks1, 1u) != 0u, subgroupBroadcast(marks1, 2u) != 0u, subgroupBroadcast(marks1, 3u) != 0u);
-    let p0_0 = exp_neg4(s0_0 * params.scale - row0.x) * (t0_0 - row0.y) * params.scale;
+    let p0_0 = exp_neg4(s0_0 * params.scale - row0.x) * row0.y * (t0_0 - row0.z) * params.scale;
     s0_0 = select(vec4f(0.0), p0_0, real0 & inside(four(j + 0u), low0, high0));
-    let p0_1 = exp_neg4(s0_1 * params.scale - row0.x) * (t0_1 - row0.y) * params.scale;
+    let p0_1 = exp_neg4(s0_1 * params.scale - row0.x) * row0.y * (t0_1 - row0.z) * params.scale;
     s0_1 = select(vec4f(0.0), p0_1, real1 & inside(four(j + 4u), low0, high0));
-    let p1_0 = exp_neg4(s1_0 * params.scale - row1.x) * (t1_0 - row1.y) * params.scale;
+    let p1_0 = exp_neg4(s1_0 * params.scale - row1.x) * row1.y * (t1_0 - row1.z) * params.scale;
     s1_0 = select(vec4f(0.0), p1_0, real0 & inside(four(j + 0u), low1, high1));
-    let p1_1 = exp_neg4(s1_1 * params.scale - row1.x) * (t1_1 - row1.y) * params.scale;
+    let p1_1 = exp_neg4(s1_1 * params.scale - row1.x) * row1.y * (t1_1 - row1.z) * params.scale;
     s1_1 = select(vec4f(0.0), p1_1, real1 & inside(four(j + 4u), low1, high1));
-    let p2_0 = exp_neg4(s2_0 * params.scale - row2.x) * (t2_0 - row2.y) * params.scale;
+    let p2_0 = exp_neg4(s2_0 * params.scale - row2.x) * row2.y * (t2_0 - row2.z) * params.scale;
     s2_0 = select(vec4f(0.0), p2_0, real0 & inside(four(j + 0u), low2, high2));
-    let p2_1 = exp_neg4(s2_1 * params.scale - row2.x) * (t2_1 - row2.y) * params.scale;
+    let p2_1 = exp_neg4(s2_1 * params.scale - row2.x) * row2.y * (t2_1 - row2.z) * params.scale;
     s2_1 = select(vec4f(0.0), p2_1, real1 & inside(four(j + 4u), low2, high2));
-    let p3_0 = exp_neg4(s3_0 * params.scale - row3.x) * (t3_0 - row3.y) * params.scale;
+    let p3_0 = exp_neg4(s3_0 * params.scale - row3.x) * row3.y * (t3_0 - row3.z) * params.scale;
     s3_0 = select(vec4f(0.0), p3_0, real0 & inside(four(j + 0u), low3, high3));
-    let p3_1 = exp_neg4(s3_1 * params.scale - row3.x) * (t3_1 - row3.y) * params.scale;
+    let p3_1 = exp_neg4(s3_1 * params.scale - row3.x) * row3.y * (t3_1 - row3.z) * params.scale;
     s3_1 = select(vec4f(0.0), p3_1, real1 & inside(four(j + 4u), low3, high3));
     let first = j == begin;
     for (var d = 0u; d < width; d++) {
@@ -365,25 +366,27 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: 
           t3_1 = dots(t3_1, a3, b0, b1, b2, b3);
         }
       }
-      let lse0 = vec4f(subgroupBroadcast(row0.x, 0u), subgroupBroadcast(row0.x, 1u), subgroupBroadcast(row0.x, 2u), subgroupBroadcast(row0.x, 3u));
-      let along0 = vec4f(subgroupBroadcast(row0.y, 0u), subgroupBroadcast(row0.y, 1u), subgroupBroadcast(row0.y, 2u), subgroupBroadcast(row0.y, 3u));
-      let lse1 = vec4f(subgroupBroadcast(row1.x, 0u), subgroupBroadcast(row1.x, 1u), subgroupBroadcast(row1.x, 2u), subgroupBroadcast(row1.x, 3u));
-      let along1 = vec4f(subgroupBroadcast(row1.y, 0u), subgroupBroadcast(row1.y, 1u), subgroupBroadcast(row1.y, 2u), subgroupBroadcast(row1.y, 3u));
-      let p0_0 = select(vec4f(0.0), exp_neg4(s0_0 * params.scale - lse0), inside(four(i + 0u), low0, high0));
+      let most0 = vec4f(subgroupBroadcast(row0.x, 0u), subgroupBroadcast(row0.x, 1u), subgroupBroadcast(row0.x, 2u), subgroupBroadcast(row0.x, 3u));
+      let share0 = vec4f(subgroupBroadcast(row0.y, 0u), subgroupBroadcast(row0.y, 1u), subgroupBroadcast(row0.y, 2u), subgroupBroadcast(row0.y, 3u));
+      let along0 = vec4f(subgroupBroadcast(row0.z, 0u), subgroupBroadcast(row0.z, 1u), subgroupBroadcast(row0.z, 2u), subgroupBroadcast(row0.z, 3u));
+      let most1 = vec4f(subgroupBroadcast(row1.x, 0u), subgroupBroadcast(row1.x, 1u), subgroupBroadcast(row1.x, 2u), subgroupBroadcast(row1.x, 3u));
+      let share1 = vec4f(subgroupBroadcast(row1.y, 0u), subgroupBroadcast(row1.y, 1u), subgroupBroadcast(row1.y, 2u), subgroupBroadcast(row1.y, 3u));
+      let along1 = vec4f(subgroupBroadcast(row1.z, 0u), subgroupBroadcast(row1.z, 1u), subgroupBroadcast(row1.z, 2u), subgroupBroadcast(row1.z, 3u));
+      let p0_0 = select(vec4f(0.0), exp_neg4(s0_0 * params.scale - most0) * share0, inside(four(i + 0u), low0, high0));
       t0_0 = p0_0 * (t0_0 - along0) * params.scale;
-      let p0_1 = select(vec4f(0.0), exp_neg4(s0_1 * params.scale - lse1), inside(four(i + 4u), low0, high0));
+      let p0_1 = select(vec4f(0.0), exp_neg4(s0_1 * params.scale - most1) * share1, inside(four(i + 4u), low0, high0));
       t0_1 = p0_1 * (t0_1 - along1) * params.scale;
-      let p1_0 = select(vec4f(0.0), exp_neg4(s1_0 * params.scale - lse0), inside(four(i + 0u), low1, high1));
+      let p1_0 = select(vec4f(0.0), exp_neg4(s1_0 * params.scale - most0) * share0, inside(four(i + 0u), low1, high1));
       t1_0 = p1_0 * (t1_0 - along0) * params.scale;
-      let p1_1 = select(vec4f(0.0), exp_neg4(s1_1 * params.scale - lse1), inside(four(i + 4u), low1, high1));
+      let p1_1 = select(vec4f(0.0), exp_neg4(s1_1 * params.scale - most1) * share1, inside(four(i + 4u), low1, high1));
       t1_1 = p1_1 * (t1_1 - along1) * params.scale;
-      let p2_0 = select(vec4f(0.0), exp_neg4(s2_0 * params.scale - lse0), inside(four(i + 0u), low2, high2));
+      let p2_0 = select(vec4f(0.0), exp_neg4(s2_0 * params.scale - most0) * share0, inside(four(i + 0u), low2, high2));
       t2_0 = p2_0 * (t2_0 - along0) * params.scale;
-      let p2_1 = select(vec4f(0.0), exp_neg4(s2_1 * params.scale - lse1), inside(four(i + 4u), low2, high2));
+      let p2_1 = select(vec4f(0.0), exp_neg4(s2_1 * params.scale - most1) * share1, inside(four(i + 4u), low2, high2));
       t2_1 = p2_1 * (t2_1 - along1) * params.scale;
-      let p3_0 = select(vec4f(0.0), exp_neg4(s3_0 * params.scale - lse0), inside(four(i + 0u), low3, high3));
+      let p3_0 = select(vec4f(0.0), exp_neg4(s3_0 * params.scale - most0) * share0, inside(four(i + 0u), low3, high3));
       t3_0 = p3_0 * (t3_0 - along0) * params.scale;
-      let p3_1 = select(vec4f(0.0), exp_neg4(s3_1 * params.scale - lse1), inside(four(i + 4u), low3, high3));
+      let p3_1 = select(vec4f(0.0), exp_neg4(s3_1 * params.scale - most1) * share1, inside(four(i + 4u), low3, high3));
       t3_1 = p3_1 * (t3_1 - along1) * params.scale;
       let first = n == 0u && i == begin;
       for (var d = 0u; d < width; d++) {

@@ -21,10 +21,11 @@ const each = (n, f) => range(n).map(f);
 const read = (array, at) => 'qkv'.includes(array) ? `load_${array}(${at})` : `${array}[${at}]`;
 
 const head = ({ vector, lanes, forward, backward }) => `// Attention: s_ij = scale * q_i . k_j over the allowed keys, y_i = sum_j softmax(s_i)_j v_j (Dao et al. 2022, arXiv 2205.14135). Streaming softmax,
-// the log-sum-exp of each row is kept; the backward recomputes p_ij = exp(s_ij - lse_i), with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
+// the maximum m and the sum l of each row are kept, apart: their logarithm in one number would lose digits at large logits. The backward recomputes
+// p_ij = exp(s_ij - m_i) / l_i, with D_i = dy_i . y_i and ds_ij = p_ij (dy_i . v_j - D_i).
 // Written by kernels/gen_attention.mjs: change the generator. Barrier-free: one invocation owns ROWS rows of one head and walks the other side in blocks;
 // sums over the head dimension run in loops, and the outputs collect in their own memory, so any head dimension fits${vector ? ' (here in multiples of 4)' : ''}.
-// uses: exp_neg4, exp_neg_of, log_of
+// uses: exp_neg4, exp_neg_of
 ${lanes ? `// A workgroup is one subgroup of ${lanes} lanes on one head: each lane loads its share of a block and broadcasts it, because a software adapter pays for a load
 // lane by lane. Rows beyond the end are clamped to the last row and not written.
 enable subgroups;` : '// Rows beyond the end are clamped to the last row, inside one invocation: they compute and write the same values twice.'}
@@ -49,8 +50,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> v: array<VStored>;       // [B, Tk, Hkv, Dh]
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;    // [B, Tk], 1 is a real key; not read unless masked
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;    // [B, Tq, H, Dh]
-@group(0) @binding(6) var<storage, read_write> lse: array<f32>;   // [B, H, Tq]
-@group(0) @binding(7) var<storage, read> stats: array<vec2f>;     // [B, H, Tq] of lse, D
+@group(0) @binding(6) var<storage, read_write> sums: array<vec2f>; // [B, H, Tq] of m, 1 / l
+@group(0) @binding(7) var<storage, read> stats: array<vec4f>;     // [B, H, Tq] of m, 1 / l, D
 @group(0) @binding(8) var<storage, read> dy: array<Elem>;         // [B, Tq, H, Dh]
 @group(0) @binding(9) var<storage, read_write> dq: array<Elem>;   // [B, Tq, H, Dh]
 @group(0) @binding(10) var<storage, read_write> dk: array<Elem>;  // [B, Tk, Hkv, Dh]
@@ -185,7 +186,7 @@ function forward(t) {
   const { rows, block, lanes } = t;
   const R = range(rows), G = range(block / 4);
   return [
-    '// y and lse of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.',
+    '// y and the sums of ROWS queries. y stays normalised after each block, so nothing is left to do at the end.',
     ...signature('forward', lanes),
     ...indent([
       ...place(lanes, 'ROWS', 'params.tq', 'params.heads'),
@@ -218,7 +219,7 @@ function forward(t) {
       ], 2),
       '}',
       '// l is at least 1 where a key is allowed, and NaN where a logit is',
-      ...R.map(r => put(lanes, r, `lse[bh * params.tq + i${r}]`, `m${r} + log_of(select(l${r}, 1.0, l${r} == 0.0))`)),
+      ...R.map(r => put(lanes, r, `sums[bh * params.tq + i${r}]`, `vec2f(m${r}, select(1.0 / l${r}, 0.0, l${r} == 0.0))`)),
     ], 2),
     '}',
     '',
@@ -245,7 +246,7 @@ function backwardQ(t) {
         ...products(t, R, 't', 'dy', 'q', 'v', 'k'),
         ...realKeys(t),
         ...R.flatMap(r => G.flatMap(g => [
-          `let p${r}_${g} = exp_neg4(s${r}_${g} * params.scale - row${r}.x) * (t${r}_${g} - row${r}.y) * params.scale;`,
+          `let p${r}_${g} = exp_neg4(s${r}_${g} * params.scale - row${r}.x) * row${r}.y * (t${r}_${g} - row${r}.z) * params.scale;`,
           `s${r}_${g} = select(vec4f(0.0), p${r}_${g}, real${g} & inside(four(j + ${g * 4}u), low${r}, high${r}));`,
         ])),
         'let first = j == begin;',
@@ -293,9 +294,9 @@ function backwardKV(t) {
         ...zeros(R, G, ['s', 't']),
         ...products(t, R, 's', 'k', 'k', 'q', 'q'),
         ...products(t, R, 't', 'v', 'k', 'dy', 'q'),
-        ...G.flatMap(g => [`let lse${g} = ${four(g, 'x')};`, `let along${g} = ${four(g, 'y')};`]),
+        ...G.flatMap(g => [`let most${g} = ${four(g, 'x')};`, `let share${g} = ${four(g, 'y')};`, `let along${g} = ${four(g, 'z')};`]),
         ...R.flatMap(r => G.flatMap(g => [
-          `let p${r}_${g} = select(vec4f(0.0), exp_neg4(s${r}_${g} * params.scale - lse${g}), inside(four(i + ${g * 4}u), low${r}, high${r}));`,
+          `let p${r}_${g} = select(vec4f(0.0), exp_neg4(s${r}_${g} * params.scale - most${g}) * share${g}, inside(four(i + ${g * 4}u), low${r}, high${r}));`,
           `t${r}_${g} = p${r}_${g} * (t${r}_${g} - along${g}) * params.scale;`,
         ])),
         'let first = n == 0u && i == begin;',

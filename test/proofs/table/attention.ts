@@ -29,23 +29,25 @@ const HIDDEN = { spreads: 'a hidden key has weight 0 in the block of keys that a
 /** One query on one key: its weight is 1 whatever the score, NaN included; q and k take no part. A named kernel computes the score all the same. */
 const alone = (o: Options): boolean => o.tq === 1 && o.tk === 1 && o.heads === o.kvHeads && !o.masked && o.variant === undefined;
 
+/** Operands and options, with queries and keys of a given spread. */
+function drawn(r: Draw, qk: Omit<Input, 'shape' | 'kind'>): Case<Options> {
+  const s = sizes(r);
+  if (s.tq * s.tk * s.headDim * s.heads > 200_000) s.batch = Math.min(s.batch, 1);
+  const masked = r.chance(0.4);
+  const inputs: Input[] = [half([s.batch, s.tq, s.heads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], { most: 1e30 })];
+  if (masked) inputs.push(mask(r, [s.batch, s.tk]));
+  return {
+    inputs,
+    options: {
+      ...s, masked, variant: undefined, way: r.pick(['products', 'streaming'] as const), workspaceBytes: r.pick([4096, 32_768, 2 ** 24]),
+      ...(r.chance(0.4) && { causal: true }), ...(r.chance(0.4) && { window: r.pick([1, 2, 3, 5, 16, 200]) }), ...(r.chance(0.3) && { scale: r.pick([1 / 16, 2, -1]) / s.headDim }),
+    },
+  };
+}
+
 const attention = proof<Options>({
   name: 'attention', ops: ['attention'],
-  draw: r => {
-    const s = sizes(r);
-    if (s.tq * s.tk * s.headDim * s.heads > 200_000) s.batch = Math.min(s.batch, 1);
-    const masked = r.chance(0.4);
-    const qk = { scale: 0.3, most: 3 } as const; // an error in a logit is one in every weight: large logits are a test of their own
-    const inputs: Input[] = [half([s.batch, s.tq, s.heads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], qk), half([s.batch, s.tk, s.kvHeads, s.headDim], { most: 1e30 })];
-    if (masked) inputs.push(mask(r, [s.batch, s.tk]));
-    return {
-      inputs,
-      options: {
-        ...s, masked, variant: undefined, way: r.pick(['products', 'streaming'] as const), workspaceBytes: r.pick([4096, 32_768, 2 ** 24]),
-        ...(r.chance(0.4) && { causal: true }), ...(r.chance(0.4) && { window: r.pick([1, 2, 3, 5, 16, 200]) }), ...(r.chance(0.3) && { scale: r.pick([1 / 16, 2, -1]) / s.headDim }),
-      },
-    };
-  },
+  draw: r => drawn(r, { scale: 0.3, most: 3 }), // an error in a logit is one in every weight: large logits are an entry of their own
   run: ([q, k, v, m], { causal, window, scale, variant, headDim, way, workspaceBytes }, device) => ops.attention(q!, k!, v!, {
     ...(way && { backward: way }), ...(workspaceBytes && { workspaceBytes }),
     ...(m && { mask: m }), ...(causal && { causal }), ...(window && { window }), ...(scale !== undefined && { scale }),
@@ -56,7 +58,7 @@ const attention = proof<Options>({
     const grads = attentionGradRef(withMask(options, m), q!, k!, v!, dy, round);
     return options.masked ? [...grads, undefined] : grads;
   },
-  limit: 1e-11, integers: 2, nonfinite: HIDDEN, // an error in a logit is one in every weight: at logits of hundreds 1e-11 is out of reach for f32
+  limit: 1e-11, integers: 2, nonfinite: HIDDEN,
   rows: (c: Case<Options>) => ({ inputs: c.inputs.map(() => 0), outputs: [0] }),
   heavy: [
     { name: '1,030 tokens', gradients: true, case: { inputs: [float([1, 1030, 2, 8]), float([1, 1030, 1, 8]), float([1, 1030, 1, 8])], options: { batch: 1, tq: 1030, tk: 1030, heads: 2, kvHeads: 1, headDim: 8, masked: false, variant: undefined } } },
@@ -64,6 +66,15 @@ const attention = proof<Options>({
     { name: '4,100 keys for 3 queries', gradients: true, case: { inputs: [float([1, 3, 1, 16]), float([1, 4100, 1, 16]), float([1, 4100, 1, 16])], options: { batch: 1, tq: 3, tk: 4100, heads: 1, kvHeads: 1, headDim: 16, masked: false, variant: undefined } } },
   ],
 });
+
+/** Logits of hundreds, where a weight is the exponential of a difference of large numbers: the maximum and the sum of a row are kept apart for it. */
+const peaked: Proof<Options> = {
+  ...attention, name: 'attention of large logits', heavy: [],
+  draw: r => {
+    const { inputs, options } = drawn(r, { scale: r.pick([3, 10, 20]), most: 20 });
+    return { inputs, options: { ...options!, scale: 1 / Math.sqrt(options!.headDim) } };
+  },
+};
 
 /** Keys that are one-hot and far apart: the softmax picks one key, and the result is that key's v to the bit. */
 const picked = proof<Options>({
@@ -86,4 +97,4 @@ const picked = proof<Options>({
 });
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [attention, picked];
+export const PROOFS: readonly Proof[] = [attention, picked, peaked];
