@@ -9,6 +9,8 @@ export interface FoundAdapter {
   software: boolean;
   /** One sentence for people: which adapter, and that it is slow if it is. */
   notice: string;
+  /** Features of the shader language. */
+  language: ReadonlySet<string>;
 }
 
 /** Dawn's instances: an instance without a reference is collected, and the process dies with it. */
@@ -38,13 +40,16 @@ function describe(adapter: GPUAdapter): { software: boolean; text: string } {
   return { software: software || adapter.info.isFallbackAdapter === true, text: text || 'unnamed adapter' };
 }
 
-async function request(gpu: GPU | undefined): Promise<GPUAdapter | null> {
-  return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+interface Answer { adapter: GPUAdapter; language: ReadonlySet<string> }
+
+async function request(gpu: GPU): Promise<Answer | null> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  return adapter && { adapter, language: new Set(gpu.wgslLanguageFeatures) };
 }
 
-function found(adapter: GPUAdapter): FoundAdapter {
+function found({ adapter, language }: Answer): FoundAdapter {
   const { software, text } = describe(adapter);
-  return { adapter, software, notice: software ? `${text}: no GPU, everything runs on the CPU and is slow` : text };
+  return { adapter, language, software, notice: software ? `${text}: no GPU, everything runs on the CPU and is slow` : text };
 }
 
 /**
@@ -55,8 +60,8 @@ function found(adapter: GPUAdapter): FoundAdapter {
 export async function findAdapter(choice: AdapterChoice, toggles: readonly string[] = []): Promise<FoundAdapter> {
   const browser = globalThis.navigator?.gpu;
   if (browser) {
-    const adapter = await request(browser);
-    if (adapter) return found(adapter);
+    const answer = await request(browser);
+    if (answer) return found(answer);
     throw new DeviceError('openDevice: the browser has WebGPU but no adapter, expected one (headless Chromium needs --enable-unsafe-webgpu)', 'unavailable');
   }
   if (typeof process === 'undefined' || !process.versions?.node) throw new DeviceError('openDevice: this browser has no WebGPU (navigator.gpu is missing)', 'unavailable');
@@ -64,20 +69,20 @@ export async function findAdapter(choice: AdapterChoice, toggles: readonly strin
   const extra = (process.env.VL_JEPA_TOGGLES ?? '').split(',').filter(Boolean);
   const flags = [`enable-dawn-features=${[...ENABLED, ...toggles, ...extra].join(',')}`, `disable-dawn-features=${DISABLED.join(',')}`];
   if (choice === 'null') {
-    const adapter = await open([...flags, 'backend=null']);
-    if (adapter) return { adapter, software: true, notice: 'Dawn null backend: validates, computes nothing' };
+    const answer = await open([...flags, 'backend=null']);
+    if (answer) return { ...answer, software: true, notice: 'Dawn null backend: validates, computes nothing' };
     throw new DeviceError('openDevice: Dawn has no null backend here', 'unavailable');
   }
   const { hasVulkanLoader, loadSwiftShader } = await import('./swiftshader.ts');
   const system = choice === 'auto' && hasVulkanLoader() ? await open(flags) : null;
   if (system) return found(system);
   await loadSwiftShader();
-  const adapter = await open(flags);
-  if (adapter) return found(adapter);
+  const answer = await open(flags);
+  if (answer) return found(answer);
   throw new DeviceError('openDevice: no adapter, neither a real one nor the software driver that was just loaded', 'unavailable');
 }
 
-async function open(flags: string[]): Promise<GPUAdapter | null> {
+async function open(flags: string[]): Promise<Answer | null> {
   const { create, globals } = await dawn();
   for (const [name, value] of Object.entries(globals)) if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   const gpu = create(flags);

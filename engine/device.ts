@@ -53,6 +53,8 @@ export class Device {
   readonly adapter: AdapterSummary;
   readonly limits: GPUSupportedLimits;
   readonly features: ReadonlySet<string>;
+  /** Features of the shader language. */
+  readonly language: ReadonlySet<string>;
   readonly pool: Pool;
   readonly recorder: Recorder;
   /** Resolves once, when the device is gone. */
@@ -67,9 +69,10 @@ export class Device {
   private readonly failed: Promise<void>;
   private readonly staging: { buffer: GPUBuffer; bytes: number }[] = [];
 
-  constructor(gpu: GPUDevice, adapter: AdapterSummary, tuning?: TuningTable) {
+  constructor(gpu: GPUDevice, adapter: AdapterSummary, { tuning, language = new Set() }: { tuning?: TuningTable | undefined; language?: ReadonlySet<string> } = {}) {
     this.gpu = gpu;
     this.tuning = tuning;
+    this.language = language;
     this.adapter = adapter;
     this.limits = gpu.limits;
     this.features = gpu.features as unknown as ReadonlySet<string>;
@@ -236,7 +239,7 @@ export class Device {
  * @param options adapter, limits, Dawn toggles @returns the device @throws DeviceError when there is no adapter or it refuses a device, TuningWarning when `tuning` is no table
  */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
-  const { adapter, software, notice } = await findAdapter(options.adapter ?? 'auto', options.toggles);
+  const { adapter, language, software, notice } = await findAdapter(options.adapter ?? 'auto', options.toggles);
   if (software) installCalmPolling();
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== 'default') for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
@@ -252,5 +255,5 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const summary = { vendor, architecture, description: description || device, class: software ? 'software' : 'gpu', profile: profileOf(text), notice } as const;
   if (debugLevel() >= 1) console.error(`adapter: ${notice}; features ${requiredFeatures.join(', ') || 'none'}`);
   const tuning = options.tuning === 'off' ? undefined : options.tuning ? checkTuning(options.tuning, 'openDevice: tuning') : await loadTuning(adapter.info);
-  return new Device(gpu, summary, tuning);
+  return new Device(gpu, summary, { tuning, language });
 }

@@ -5,6 +5,7 @@ import { Tensor } from '../engine/tensor.ts';
 import { columnSum } from './column_sum.ts';
 import { multiply } from './matmul.ts';
 import type { Activation } from './matmul.ts';
+import { linearInt8 } from './matmul_dot8.ts';
 import { activation as activation_kernel } from './wgsl.gen.ts';
 
 const FORMS = { gelu: 0, gelu_tanh: 1, silu: 2 } as const;
@@ -30,11 +31,11 @@ function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor
  * @param x [..., K] float
  * @param weight [N, K] float
  * @param bias [N] f32, or none
- * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts
+ * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts; int8: x is rounded to bytes and multiplied with an i8 weight in whole numbers, for inference (matmul_dot8.ts)
  * @returns [..., N]
  * @throws ShapeError when the last axis of x is not that of weight, or bias is not [N]
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none' }: { activation?: Activation } = {}): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none', int8 = false }: { activation?: Activation; int8?: boolean } = {}): Tensor {
   if (x.shape.length < 1) throw new ShapeError(`linear: x has shape ${showShape(x.shape)}, expected [..., K]`);
   const k = x.shape.at(-1)!;
   checkShape('linear', 'weight', weight, [null, k], `the last axis of x ${showShape(x.shape)}`);
@@ -42,6 +43,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 
   if (bias) checkShape('linear', 'bias', bias, [n], `the rows of weight ${showShape(weight.shape)}`);
   for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkFloat('linear', name, t);
   checkSameDevice('linear', x, weight, bias);
+  if (int8) return linearInt8(x, weight, bias, activation);
   const { device } = x;
   const lead = x.shape.slice(0, -1);
   const m = lead.reduce((p, s) => p * s, 1);

@@ -91,6 +91,11 @@ const products: readonly OpCase[] = [
       ops.linear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), undefined, { activation }),
     ]),
   ])),
+  {
+    name: 'linear of bytes',
+    run: d => (d.language.has('packed_4x8_integer_dot_product') ? (['none', 'gelu', 'gelu_tanh', 'silu'] as const).flatMap(activation => [undefined, ops.full(d, [7], 1)].map(bias =>
+      ops.linear(Tensor.from(d, random([5, 32], 1), [5, 32]), ops.quantize(Tensor.from(d, random([7, 32], 2), [7, 32]), { block: 16 }), bias, { activation, int8: true }))) : []),
+  },
   differentiable('patchEmbed', (x, w, b) => ops.patchEmbed(x!, w!, b, { tubelet: 2, patch: 4 }), [[1, 2, 3, 8, 8], [4, 3, 2, 4, 4], [4]]),
   differentiable('patchEmbed ragged', (x, w, b) => ops.patchEmbed(x!, w!, b, { tubelet: 1, patch: 3 }), [[1, 3, 3, 7, 6], [5, 3, 1, 3, 3], [5]]),
 ];
