@@ -162,12 +162,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
   },
   bench: {
-    summary: 'kernel times: correct first, then timed beside the adapter\'s ceiling; or beside other WebGPU libraries; or the fastest tiles here, kept for later; or the error of the special functions over all f32 inputs',
-    usage: '[kernels|peers|tune|precision]', most: 1,
+    summary: 'kernel times: correct first, then timed beside the adapter\'s ceiling; or whole networks; or beside other WebGPU libraries; or the fastest tiles here, kept for later; or the error of the special functions over all f32 inputs',
+    usage: '[kernels|model|peers|tune|precision]', most: 1,
     options: {
       profile: { type: 'string', value: 'NAME', help: 'shapes: quick (the shipped model), model (also the full-size networks, 256 tokens), full (also 2048 tokens)', default: 'quick' },
       only: { type: 'string', value: 'TEXT', help: 'kernels (peers: works, tune: products) whose name or use contains this; precision: functions by name, with commas between' },
-      rounds: { type: 'string', value: 'N', help: 'peers: turns, each library once per turn', default: '9' },
+      rounds: { type: 'string', value: 'N', help: 'peers: turns, each library once per turn; model: runs per network', default: '9' },
+      preset: { type: 'string', value: 'NAME,…', help: 'model: nano, step, block, vit-l, predictor, text, embedding, or all; default: what the adapter does in a minute or two' },
+      tokens: { type: 'string', value: 'N', help: 'model: tokens of vit-l, 256 or 2048' },
+      pytorch: { type: 'boolean', help: 'model: PyTorch\'s time beside it, where python3 has torch and a GPU' },
       adapter: { type: 'string', value: 'WHERE', help: 'peers: auto (the engine\'s choice, in Node), swiftshader (in Node) or chromium (headless, on SwiftShader)', default: 'auto' },
       sample: { type: 'boolean', help: 'precision: a dense sample of the inputs instead of all' },
       'time-ms': { type: 'string', value: 'MS', help: 'time per kernel (tune: per tile)', default: '300' }, output: { type: 'string', value: 'FILE', help: 'JSON to write' },
@@ -175,6 +178,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: 'vl-jepa bench kernels --profile model --only attention --output bench/results/attention.json',
     run: async (v, [what = 'kernels']) => {
       if (what === 'precision') return (await import('../bench/precision.ts')).benchPrecision({ sample: v.sample === true, only: text(v, 'only')?.split(','), output: text(v, 'output'), json: v.json === true });
+      if (what === 'model') {
+        const tokens = number('bench', v, 'tokens', { least: 1 });
+        if (tokens !== undefined && tokens % 256 !== 0) throw new CliError(`bench: --tokens is ${tokens}, expected a multiple of 256, two frames each`);
+        return (await import('../bench/model.ts')).benchModel({ preset: text(v, 'preset'), tokens, rounds: number('bench', v, 'rounds', { least: 1 })!, pytorch: v.pytorch === true, output: text(v, 'output'), json: v.json === true });
+      }
       if (what === 'tune') return (await import('../bench/tune.ts')).benchTune({ profile: profileOf(v), only: text(v, 'only'), timeMs: number('bench', v, 'time-ms', { least: 1 })!, output: text(v, 'output'), json: v.json === true });
       if (what === 'peers') {
         const { PLACES, benchPeers } = await import('../bench/peers.ts');
@@ -182,7 +190,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
         if (!adapter) throw new CliError(`bench: --adapter is ${text(v, 'adapter')}, expected ${PLACES.join(', ')}`);
         return benchPeers({ only: text(v, 'only'), rounds: number('bench', v, 'rounds', { least: 1 })!, adapter, output: text(v, 'output'), json: v.json === true });
       }
-      if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels, peers, tune or precision`);
+      if (what !== 'kernels') throw new CliError(`bench: ${what} is unknown, expected kernels, model, peers, tune or precision`);
       return (await import('../bench/kernels.ts')).benchKernels({ timeMs: number('bench', v, 'time-ms', { least: 1 })!, profile: profileOf(v), only: text(v, 'only'), output: text(v, 'output'), json: v.json === true });
     },
   },

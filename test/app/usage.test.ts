@@ -46,6 +46,8 @@ test.when(isNode, WHY, 'unknown commands and options, missing values, wrong numb
     [['run', 'vision', '--model', 'a', '--input', 'b', '--output', 'c', '--dtype', 'f64'], /^run: dtype is "f64", expected "f32"/],
     [['eval', '--artist', 'me'], /^eval: --artist is me, expected one of fluent-emoji-flat, /],
     [['bench', 'everything'], /^bench: everything is unknown, expected kernels, /],
+    [['bench', 'model', '--tokens', '100'], /^bench: --tokens is 100, expected a multiple of 256, two frames each$/],
+    [['bench', 'model', '--preset', 'giant'], /^bench model: --preset is giant, expected nano, step, block, /],
     [['bench', 'peers', '--adapter', 'moon'], /^bench: --adapter is moon, expected auto, swiftshader, chromium$/],
     [['bench', 'peers', '--rounds', '0'], /^bench: --rounds is 0, expected a whole number of at least 1$/],
     [['bench', 'peers', '--only', 'juggling'], /^bench peers: no work is called juggling, expected a part of one of matmul 512³; /],
