@@ -42,7 +42,8 @@ export type Check = (job: Job) => void;
 /** One row of the table. */
 export interface Case {
   op: string;
-  pass: 'forward' | 'backward';
+  /** both: the op and its gradients in one run, where the two share work. */
+  pass: 'forward' | 'backward' | 'both';
   /** Where the model has this shape. */
   use: string;
   shape: string;
@@ -56,6 +57,8 @@ export interface Case {
   flop?: number | undefined;
   /** Bytes that have to be read and written once. */
   bytes?: number | undefined;
+  /** m, n and k of the own product a bᵀ that the row is compared with; default: multiplications and additions in registers. */
+  product?: readonly [number, number, number];
 }
 
 /** One op with its gradient; see `Case`. Work is given for the forward and the backward. */

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import type { Kernel } from '../engine/dispatch.ts';
+import { scope } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
+import { matmul } from '../kernels/matmul.ts';
 
 const kernel = {
   name: 'ceilings', code: readFileSync(new URL('../../bench/ceilings.wgsl', import.meta.url), 'utf8'),
@@ -47,4 +49,11 @@ export function copyCeiling(device: Device, bytes: number = LARGE_BYTES[device.a
     run: () => dispatch(device, kernel, 'copy', { x, y }, { count: vectors }, Math.ceil(vectors / 64)),
     dispose: () => { x.dispose(); y.dispose(); },
   };
+}
+
+/** The own product a bᵀ, for ops that are made of products. @param device where @param sizes m, n, k @returns the ceiling of the products */
+export function productCeiling(device: Device, [m, n, k]: readonly [number, number, number]): Ceiling {
+  const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 1009) / 1009 - 0.5);
+  const a = Tensor.from(device, numbers(m * k), [m, k]), b = Tensor.from(device, numbers(n * k), [n, k]);
+  return { unit: 'GFLOP/s', amount: 2 * m * n * k, run: () => scope(() => { matmul(a, b, { transposeB: true }); }), dispose: () => { a.dispose(); b.dispose(); } };
 }

@@ -3,7 +3,7 @@ import type { Device } from '../engine/device.ts';
 import { openDevice } from '../engine/device.ts';
 import type { Storage } from '../engine/memory.ts';
 import { scope } from '../engine/memory.ts';
-import { gradients } from '../engine/tape.ts';
+import { gradients, noGrad } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
 import '../kernels/backward.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
@@ -11,7 +11,7 @@ import { tensorsOf, valuesOf, verify } from './case.ts';
 import type { Case, Profile, Values } from './case.ts';
 import { casesOf } from './cases.ts';
 import { decoded } from './stored.ts';
-import { copyCeiling, peakCeiling } from './ceilings.ts';
+import { copyCeiling, peakCeiling, productCeiling } from './ceilings.ts';
 import type { Ceiling } from './ceilings.ts';
 import { rateOf, timing } from './measure.ts';
 import type { Timing } from './measure.ts';
@@ -32,6 +32,10 @@ export interface KernelRow extends Partial<Timing> {
   gbs?: number | undefined;
   /** gflops or gbs over the ceiling of the same unit, measured in turn with the row; 1 is the ceiling. */
   share?: number | undefined;
+  /** What the ceiling is. */
+  against?: 'fma' | 'copy' | 'matmul';
+  /** Largest sum of live buffers while the row ran, beyond its inputs (of a backward row also what the forward left) and its results. */
+  extraBytes?: number;
 }
 
 /** What an option of the command line asks for. */
@@ -62,13 +66,14 @@ function prepare(device: Device, c: Case, values: readonly Values[]): Prepared {
   try {
     const inputs = tensorsOf(device, c.inputs, values);
     const leaves = inputs.filter((_, i) => c.inputs[i]!.grad);
-    if (c.pass === 'backward') leaves.forEach(t => { t.needsGrad = true; });
+    if (c.pass !== 'forward') leaves.forEach(t => { t.needsGrad = true; });
     const results = (): readonly Tensor[] => { const out = c.run(inputs, device); return out instanceof Tensor ? [out] : out; };
     if (c.pass === 'forward') return { run: results, inputs, y: [], dy: new Float32Array(), release };
-    const y = results();
+    const both = c.pass === 'both';
+    const y = both ? noGrad(results) : results();
     const dy = valuesOf({ shape: y[0]!.shape }, 99) as Float32Array;
     const seed = Tensor.from(device, dy, y[0]!.shape);
-    return { run: () => gradients(y[0]!, seed, leaves) as Tensor[], inputs, y, dy, release };
+    return { run: () => scope(() => gradients((both ? results() : y)[0]!, seed, leaves) as Tensor[]), inputs, y, dy, release };
   } catch (error) {
     release();
     throw error;
@@ -108,6 +113,16 @@ function obstacle(device: Device, c: Case): string | undefined {
   return largest > limit ? `an input of ${(largest / 2 ** 20).toFixed(0)} MiB, and the adapter binds ${(limit / 2 ** 20).toFixed(0)} MiB at most` : undefined;
 }
 
+/** Live bytes at the peak of one run beyond those before it and the results. */
+function extraOf(device: Device, run: () => readonly Tensor[]): number {
+  device.resetPeak();
+  const before = device.memory().liveBytes;
+  return scope(() => {
+    const results = new Set(run().map(t => t.storage));
+    return device.memory().peakBytes - before - [...results].reduce((sum, s) => sum + s.bytes, 0);
+  });
+}
+
 async function measure(device: Device, c: Case, peak: Ceiling, timeMs: number): Promise<KernelRow> {
   const row: KernelRow = { op: c.op, pass: c.pass, use: c.use, shape: c.shape };
   const skipped = obstacle(device, c);
@@ -118,22 +133,23 @@ async function measure(device: Device, c: Case, peak: Ceiling, timeMs: number): 
   checked.release();
   const timed = prepare(device, c, values);
   const before = device.counters().dispatches;
-  scope(() => { timed.run(); });
+  const extraBytes = extraOf(device, timed.run);
   if (device.counters().dispatches === before) {
     timed.release();
     return { ...row, ...sizes, skipped: 'no kernel runs, the gradient is dy itself' };
   }
-  const ceiling = c.flop ? peak : copyCeiling(device, c.bytes);
+  const against = c.product ? 'matmul' : c.flop ? 'fma' : 'copy';
+  const ceiling = c.product ? productCeiling(device, c.product) : c.flop ? peak : copyCeiling(device, c.bytes);
   const times = await timing(device, () => { timed.run(); }, ceiling, timeMs);
   timed.release();
   if (ceiling !== peak) ceiling.dispose();
   device.trim();
   const gflops = c.flop && c.flop / times.medianMs / 1e6;
   const gbs = c.bytes && c.bytes / times.medianMs / 1e6;
-  return { ...row, ...sizes, ...times, gflops, gbs, share: (gflops ?? gbs ?? 0) / times.ceiling };
+  return { ...row, ...sizes, ...times, gflops, gbs, share: (gflops ?? gbs ?? 0) / times.ceiling, against, extraBytes };
 }
 
-const COLUMNS = [['kernel', 24], ['shape', 40], ['NMSE', -9], ['checked', -9], ['median ms', -11], ['p99 ms', -9], ['GPU ms', -9], ['GFLOP/s', -9], ['GB/s', -8], ['of ceiling', -12]] as const;
+const COLUMNS = [['kernel', 24], ['shape', 40], ['NMSE', -9], ['checked', -9], ['median ms', -11], ['p99 ms', -9], ['GPU ms', -9], ['GFLOP/s', -9], ['GB/s', -8], ['of ceiling', -16], ['extra MiB', -11]] as const;
 const line = (cells: readonly string[]): string => COLUMNS.map(([, width], i) => (width > 0 ? (cells[i] ?? '').padEnd(width) : (cells[i] ?? '').padStart(-width))).join('');
 
 function tableLine(r: KernelRow): string {
@@ -141,7 +157,7 @@ function tableLine(r: KernelRow): string {
   if (r.skipped) return `${name.padEnd(24)}${r.shape.padEnd(40)}  skipped: ${r.skipped}`;
   const fixed = (v: number | undefined, digits: number): string => (v ? v.toFixed(digits) : '');
   const share = r.checked === r.of ? 'all' : String(r.checked);
-  return line([name, r.shape, r.nmse!.toExponential(1), share, fixed(r.medianMs, 3), fixed(r.p99Ms, 3), fixed(r.gpuMs, 3), fixed(r.gflops, 2), fixed(r.gbs, 2), `${(100 * r.share!).toFixed(0)} %`]);
+  return line([name, r.shape, r.nmse!.toExponential(1), share, fixed(r.medianMs, 3), fixed(r.p99Ms, 3), fixed(r.gpuMs, 3), fixed(r.gflops, 2), fixed(r.gbs, 2), `${(100 * r.share!).toFixed(0)} % ${r.against}`, (r.extraBytes! / 2 ** 20).toFixed(2)]);
 }
 
 /**

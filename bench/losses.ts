@@ -5,6 +5,7 @@ import { cosineLoss, l1Loss, l2Loss } from '../kernels/regression_loss.ts';
 import { cosineLossGradRef, cosineLossRef, l1LossGradRef, l1LossRef, l2LossGradRef, l2LossRef } from '../kernels/regression_loss.ref.ts';
 import { sigmoidLoss } from '../kernels/sigmoid_loss.ts';
 import { sigmoidLossGradRef, sigmoidLossRef } from '../kernels/sigmoid_loss.ref.ts';
+import { tileSide, WORKSPACE_BYTES } from '../kernels/similarity_tiles.ts';
 import { sigreg } from '../kernels/sigreg.ts';
 import { sigregGradRef, sigregRef } from '../kernels/sigreg.ref.ts';
 import { alignment, uniformity } from '../kernels/uniformity.ts';
@@ -76,7 +77,7 @@ function contrast(use: string, profile: Profile, n: number, dim: number): Case[]
   const sampled = n > WHOLE;
   const flop = 2 * n * n * dim;
   const inputs = [{ shape: [n, dim], kind: 'unit', grad: true }, { shape: [n, dim], kind: 'unit', grad: true }, { shape: [1], kind: 'scale', grad: !sampled }] as const;
-  return pair({
+  const rows = pair({
     op: 'infoNCE', use, profile, shape: `N ${n}, D ${dim}`, limit: 1e-11, inputs, flop: [flop, 3 * flop],
     run: ([p, y, s]) => { const { loss, lseRows, lseCols } = infoNCE(p!, y!, s!); return [loss, lseRows, lseCols]; },
     forward: sampled ? sampledForward(n, dim) : whole(([p, y, s]) => { const r = infoNCERef(p!, y!, s![0]!, dim); return [r.loss.slice(0, 1), r.lseRows, r.lseCols]; }),
@@ -85,6 +86,9 @@ function contrast(use: string, profile: Profile, n: number, dim: number): Case[]
       return [r.dp.map(v => v * dy[0]!), r.dy.map(v => v * dy[0]!), [r.dLogScale * dy[0]!]];
     }),
   });
+  // The backward row asks again and again for gradients of one loss, so it computes the logits every time; here the gradients find those of the loss, where N² fits the workspace.
+  const side = tileSide(n, WORKSPACE_BYTES);
+  return [...rows, { ...rows[1]!, pass: 'both', flop: 4 * flop, product: [side, side, dim] }];
 }
 
 /** Directions of SIGReg. */
@@ -123,8 +127,11 @@ function others(use: string, profile: Profile, n: number, dim: number): Case[] {
 export const LOSSES: readonly Case[] = [
   ...contrast('shipped batch', 'quick', SHIPPED.batch, SHIPPED.dim),
   ...others('shipped batch', 'quick', SHIPPED.batch, SHIPPED.dim),
+  ...contrast('the batch that is compared with other libraries', 'model', 512, 256),
   ...contrast('full-size batch of 512', 'model', 512, FULL_SIZE.dim),
   ...others('full-size batch of 512', 'model', 512, FULL_SIZE.dim),
+  ...contrast('largest batch of one tile', 'full', 2048, 256),
+  ...contrast('four tiles', 'full', 4096, 256),
   ...contrast('full-size batch of 4,096', 'full', 4096, FULL_SIZE.dim),
   ...contrast('the paper\'s batch', 'full', 24_576, FULL_SIZE.dim),
 ];
