@@ -87,7 +87,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       model: { type: 'string', value: 'DIR', help: 'Hugging Face folder of the network' },
       input: { type: 'string', value: 'FILE', help: 'safetensors with the inputs' },
       output: { type: 'string', value: 'FILE', help: 'safetensors to write' },
-      dtype: { type: 'string', value: 'f32', help: 'storage of the weights', default: 'f32' },
+      dtype: { type: 'string', value: 'f32', help: 'how matrices are held: f32, bf16, f16, int8, or stored (as in the file)', default: 'f32' },
       causal: { type: 'boolean', help: 'predictor: causal attention' },
       layers: { type: 'string', value: 'A:B', help: 'predictor: layers A to B-1, indices as stored' },
       'all-layers': { type: 'boolean', help: 'also write embeddings and layers.i' },

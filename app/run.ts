@@ -8,6 +8,8 @@ import { ConfigError } from '../model/config.ts';
 import { Predictor } from '../model/predictor.ts';
 import { TextEncoder } from '../model/text_encoder.ts';
 import { VisionEncoder } from '../model/vision_encoder.ts';
+import { WEIGHT_DTYPES } from '../model/weight_stream.ts';
+import type { WeightDtype } from '../model/weight_stream.ts';
 import { fromF32 } from '../weights/dtype.ts';
 import { WeightError } from '../weights/error.ts';
 import { openSafetensors } from '../weights/safetensors.ts';
@@ -24,6 +26,7 @@ export interface RunOptions {
   readonly input: string;
   /** Safetensors file to write. */
   readonly output: string;
+  /** How matrices are held: f32 (default), bf16, f16, int8, or stored, as in the file. Activations are f32. */
   readonly dtype?: string | undefined;
   readonly causal?: boolean | undefined;
   /** `A:B`, predictor only. */
@@ -78,9 +81,7 @@ function checkOptions(options: RunOptions): RunNetworkName {
   if (network !== 'vision' && network !== 'predictor' && network !== 'text') {
     throw new ConfigError(`run: the network is "${network}", expected vision, predictor or text`);
   }
-  if (dtype !== 'f32') {
-    throw new ConfigError(`run: dtype is "${dtype}", expected "f32" (networks compute in f32; weights stored as bf16 or f16 are converted exactly)`);
-  }
+  if (!(WEIGHT_DTYPES as readonly string[]).includes(dtype)) throw new ConfigError(`run: dtype is "${dtype}", expected one of ${WEIGHT_DTYPES.join(', ')}`);
   for (const [flag, value] of [['causal', options.causal], ['layers', options.layers]] as const) {
     if (value && network !== 'predictor') throw new ConfigError(`run: --${flag} is given for ${network}, expected it for predictor alone`);
   }
@@ -90,7 +91,7 @@ function checkOptions(options: RunOptions): RunNetworkName {
 const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, options: RunOptions) => Promise<Outputs>> = {
   async vision(device, input, options) {
     const { shape, values } = await readFloats(input, options.input, 'pixel_values', 5);
-    const encoder = await VisionEncoder.load(device, options.model);
+    const encoder = await VisionEncoder.load(device, options.model, { dtype: options.dtype as WeightDtype });
     return forward(encoder.params.entries(), options, (trace) => {
       const last = encoder.forward(Tensor.from(device, values, shape), { trace });
       return { last_hidden_state: last };
@@ -100,7 +101,7 @@ const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, optio
   async predictor(device, input, options) {
     const { shape, values } = await readFloats(input, options.input, 'inputs_embeds', 3);
     const mask = await readMask(input, options.input, shape.slice(0, 2));
-    const predictor = await Predictor.load(device, options.model, { layers: options.layers, tokens: false });
+    const predictor = await Predictor.load(device, options.model, { layers: options.layers, tokens: false, dtype: options.dtype as WeightDtype });
     return forward(predictor.params.entries(), options, (trace) => {
       const x = Tensor.from(device, values, shape);
       trace('embeddings', x);
@@ -112,7 +113,7 @@ const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, optio
   async text(device, input, options) {
     const { shape, values } = await readWhole(input, options.input, 'input_ids', 2);
     const host = await readMask(input, options.input, shape);
-    const encoder = await TextEncoder.load(device, options.model);
+    const encoder = await TextEncoder.load(device, options.model, { dtype: options.dtype as WeightDtype });
     return forward(encoder.params.entries(), options, (trace) => {
       checkIds(options.input, values, encoder.config.vocabSize);
       const mask = host && Tensor.from(device, host, shape);

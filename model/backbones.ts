@@ -38,7 +38,7 @@ export async function fromBackbones(folders: Backbones, fields: JointFields, opt
     vision_config: await configOf(folders.vision), predictor_config: await configOf(folders.predictor), text_config: await configOf(folders.text),
   }, 'joint config');
   const map = await loadAll(device, folders, config.predictorLayers.join(':'), options);
-  const fresh = jointTensors(config).filter(({ name }) => !map.has(name));
+  const fresh = jointTensors(config).filter(({ name }) => !map.has(name) && !map.has(`${name}#0`));
   const init = { ...options.init, log_scale: { value: config.logitScaleInit } };
   for (const [name, tensor] of initParams(device, fresh, options.seed ?? 0, init).entries()) map.set(name, tensor);
   return VLJEPA.fromTensors(config, map, options);

@@ -1,5 +1,8 @@
 /** The joint checkpoint: its tensors, which of them are trained, and how it is written (one folder in the hub's layout). */
+import { scope } from '../engine/memory.ts';
+import { noGrad } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { cast } from '../kernels/cast.ts';
 import { fromF32 } from '../weights/dtype.ts';
 import { safetensorsBytes, writeFileAtomic, writeSafetensors } from '../weights/writer.ts';
 import type { VLJEPAConfig } from './config.ts';
@@ -54,6 +57,8 @@ export const TRAIN_PAPER: TrainParts = Object.freeze({ ...parts(true), vision: f
  * @returns the part it belongs to
  */
 export function partOf(name: string): keyof TrainParts {
+  const whole = name.replace(/#\d+$/, ''); // a table in parts learns as one
+  if (whole !== name) return partOf(whole);
   if (name.startsWith('vision.')) return 'vision';
   if (name === 'predictor.model.embed_tokens.weight') return 'predictorTokens';
   if (name.startsWith('predictor.')) return 'predictor';
@@ -71,6 +76,38 @@ export interface CheckpointFiles {
 
 export type StoredDtype = 'F32' | 'BF16' | 'F16';
 
+/** Tensors as a checkpoint names them: the parts of a token table (`name#0`, `name#1`, …) as one. */
+function wholeTensors(tensors: ReadonlyMap<string, Tensor>): { name: string; shape: readonly number[]; parts: readonly Tensor[] }[] {
+  const whole = new Map<string, Tensor[]>();
+  for (const [name, tensor] of tensors) {
+    const base = name.replace(/#\d+$/, '');
+    const parts = whole.get(base);
+    if (parts) parts.push(tensor);
+    else whole.set(base, [tensor]);
+  }
+  return [...whole].map(([name, parts]) => ({
+    name, parts, shape: parts.length === 1 ? parts[0]!.shape : [parts.reduce((rows, part) => rows + part.shape[0]!, 0), ...parts[0]!.shape.slice(1)],
+  }));
+}
+
+/** The values of one stored tensor: packed ones as they are where the dtypes agree. */
+async function storedBytes(parts: readonly Tensor[], dtype: StoredDtype): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for (const part of parts) {
+    if (part.dtype === dtype.toLowerCase() && part.dtype !== 'f32') pieces.push(new Uint8Array((await part.readBits()).slice().buffer));
+    else {
+      const values = part.dtype === 'f32' ? part : scope(() => noGrad(() => cast(part, 'f32')));
+      pieces.push(fromF32(await values.read(), dtype));
+      if (values !== part) values.dispose();
+    }
+  }
+  if (pieces.length === 1) return pieces[0]!;
+  const all = new Uint8Array(pieces.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const piece of pieces) { all.set(piece, at); at += piece.length; }
+  return all;
+}
+
 /**
  * Writes config.json, model.safetensors and, where known, tokenizer.json and query_tokenizer.json. Each file is replaced as a whole. Node only.
  *
@@ -83,7 +120,7 @@ export type StoredDtype = 'F32' | 'BF16' | 'F16';
 export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Tensor>, files: CheckpointFiles, dtype: StoredDtype = 'F32'): Promise<void> {
   const { mkdir } = await import('node:fs/promises');
   await mkdir(folder, { recursive: true });
-  const entries = [...tensors].map(([name, tensor]) => ({ name, dtype, shape: tensor.shape, bytes: async () => fromF32(await tensor.read(), dtype) }));
+  const entries = wholeTensors(tensors).map(({ name, shape, parts }) => ({ name, dtype, shape, bytes: () => storedBytes(parts, dtype) }));
   await writeSafetensors(`${folder}/model.safetensors`, entries, { format: 'pt' });
   const texts: [string, object | undefined][] = [['config.json', files.config], ['tokenizer.json', files.tokenizer], ['query_tokenizer.json', files.queryTokenizer]];
   for (const [name, json] of texts) if (json) await writeFileAtomic(`${folder}/${name}`, `${name === 'config.json' ? JSON.stringify(json, null, 2) : JSON.stringify(json)}\n`); // vocabularies compact
@@ -97,6 +134,6 @@ export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Te
  */
 export async function jointBytes(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype = 'F32'): Promise<Uint8Array> {
   const entries = [];
-  for (const [name, tensor] of tensors) entries.push({ name, dtype, shape: tensor.shape, bytes: fromF32(await tensor.read(), dtype) });
+  for (const { name, shape, parts } of wholeTensors(tensors)) entries.push({ name, dtype, shape, bytes: await storedBytes(parts, dtype) });
   return safetensorsBytes(entries, { format: 'pt' });
 }

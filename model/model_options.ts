@@ -2,7 +2,10 @@
 import type { Device } from '../engine/device.ts';
 import type { InitTable } from './init.ts';
 import type { TrainParts } from './joint_weights.ts';
+import type { NetworkPart } from './network_folder.ts';
 import type { Progress } from './params.ts';
+import { checkWeightDtype } from './weight_stream.ts';
+import type { WeightDtype } from './weight_stream.ts';
 
 /** What both constructors take. */
 export interface ModelOptions {
@@ -19,6 +22,8 @@ export interface ModelOptions {
 export interface LoadModelOptions extends ModelOptions {
   /** Default: a new one. */
   readonly device?: Device;
+  /** How matrices are held on the GPU, for all networks or each, f32 by default; what learns has to be f32. The heads are always f32. */
+  readonly dtype?: WeightDtype | Readonly<Partial<Record<NetworkPart, WeightDtype>>>;
   readonly progress?: (event: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -33,4 +38,17 @@ export interface NewModelOptions extends ModelOptions {
 /** Rows per forward pass of the batched functions. */
 export interface BatchOptions {
   readonly batchSize?: number;
+}
+
+/**
+ * The dtype of every tensor of a joint model.
+ *
+ * @param dtype for all networks, or by network
+ * @returns by a tensor's full name
+ * @throws RangeError for a dtype that is none
+ */
+export function dtypeByName(dtype: LoadModelOptions['dtype'] = 'f32'): (name: string) => WeightDtype {
+  const by = typeof dtype === 'string' ? { vision: dtype, predictor: dtype, text: dtype } : dtype;
+  for (const [part, one] of Object.entries(by)) checkWeightDtype(`dtype of ${part}`, one);
+  return (name) => by[name.slice(0, Math.max(0, name.indexOf('.'))) as NetworkPart] ?? 'f32';
 }

@@ -13,7 +13,7 @@ import type { LoadOptions } from './params.ts';
 export type NetworkPart = 'vision' | 'predictor' | 'text';
 
 /** What callers may say about loading. */
-export type NetworkOptions = Pick<LoadOptions, 'progress' | 'signal'>;
+export type NetworkOptions = Pick<LoadOptions, 'dtype' | 'progress' | 'signal'>;
 
 /** An open folder. Close `checkpoint` after use. */
 export interface NetworkFolder {

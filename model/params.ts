@@ -6,6 +6,8 @@ import { WeightError } from '../weights/error.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 import { initialValues } from './init.ts';
 import type { InitTable } from './init.ts';
+import { checkWeightDtype, streamTensors } from './weight_stream.ts';
+import type { WeightDtype } from './weight_stream.ts';
 
 /** What a weight is, for its initial values and for the optimiser. */
 export type TensorKind = 'linear' | 'embedding' | 'patch' | 'norm' | 'norm_offset' | 'bias' | 'log_scale';
@@ -17,12 +19,21 @@ export interface TensorSpec {
   readonly kind: TensorKind;
 }
 
-/** How far loading is. `loaded` and `total` are bytes as stored. */
+/** How far loading is. `loaded` and `total` are bytes as stored; reading overlaps with the other two. */
 export interface Progress {
   readonly status: 'progress' | 'done';
   readonly file: string;
+  /** Stored name of the tensor that just moved; empty at the end. */
+  readonly tensor: string;
   readonly loaded: number;
   readonly total: number;
+  readonly bytesPerSecond: number;
+  /** Infinity before the first bytes. */
+  readonly secondsLeft: number;
+  /** What the host has done so far, ms: reading, converting between types, waiting for and filling staging buffers. */
+  readonly readMs: number;
+  readonly convertMs: number;
+  readonly uploadMs: number;
 }
 
 export interface LoadOptions {
@@ -32,6 +43,8 @@ export interface LoadOptions {
   readonly prefix?: string;
   /** How errors call the checkpoint. */
   readonly where?: string;
+  /** How matrices are held, or that by the tensor's name; default 'f32'. */
+  readonly dtype?: WeightDtype | ((name: string) => WeightDtype) | undefined;
   readonly progress?: ((event: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -59,6 +72,20 @@ export class Params {
     const tensor = this.map.get(this.prefix + name);
     if (!tensor) throw missing('model', this.prefix + name, [...this.map.keys()]);
     return tensor;
+  }
+
+  /**
+   * A token table: one tensor, or its parts where no binding can hold it whole.
+   *
+   * @param name checkpoint name after the prefix
+   * @returns the parts, in order of their rows
+   * @throws WeightError when there is none
+   */
+  table(name: string): readonly Tensor[] {
+    if (!this.has(`${name}#0`)) return [this.get(name)];
+    const parts: Tensor[] = [];
+    while (this.has(`${name}#${parts.length}`)) parts.push(this.get(`${name}#${parts.length}`));
+    return parts;
   }
 
   /** @returns whether the tensor exists. */
@@ -97,36 +124,21 @@ function bareName(name: string): string {
 }
 
 /**
- * Reads a network's tensors, converts them exactly to f32 and uploads them.
+ * Reads a network's tensors and uploads them, chunk by chunk.
  *
  * @param device where the tensors go
  * @param checkpoint an open safetensors file or sharded folder
  * @param specs the network's table
- * @returns the tensors under the names of the table
- * @throws WeightError naming tensors that are missing (with the nearest stored name), have another shape, or are not used
+ * @param options dtype of the matrices, progress, cancel
+ * @returns the tensors under the names of the table; a token table above the binding limit in parts (see {@link Params.table})
+ * @throws WeightError naming tensors that are missing (with the nearest stored name), have another shape, or are not used; RangeError for a dtype that is none
  */
 export async function loadParams(device: Device, checkpoint: Safetensors, specs: readonly TensorSpec[], options: LoadOptions = {}): Promise<Params> {
-  const { where = 'checkpoint', signal, progress } = options;
-  const { found: stored, problems } = matchTensors(checkpoint, specs, options);
+  const { where = 'checkpoint', signal, progress, dtype = 'f32' } = options;
+  if (typeof dtype !== 'function') checkWeightDtype('load', dtype);
+  const { found, problems } = matchTensors(checkpoint, specs, options);
   if (problems[0]) throw problems[0];
-  const bytes = (name: string): number => checkpoint.info(name).end - checkpoint.info(name).begin;
-  const total = [...stored.values()].reduce((sum, name) => sum + bytes(name), 0);
-  const map = new Map<string, Tensor>();
-  let loaded = 0;
-  try {
-    for (const spec of specs) {
-      signal?.throwIfAborted();
-      const name = stored.get(spec.name)!;
-      map.set(spec.name, keep(Tensor.from(device, await checkpoint.readF32(name), spec.shape)));
-      loaded += bytes(name);
-      progress?.({ status: 'progress', file: where, loaded, total });
-    }
-  } catch (error) {
-    for (const tensor of map.values()) tensor.dispose(); // half a network is of no use, and nobody else knows these
-    throw error;
-  }
-  progress?.({ status: 'done', file: where, loaded, total });
-  return new Params(map);
+  return new Params(await streamTensors(device, checkpoint, new Map(specs.map(spec => [spec, found.get(spec.name)!])), { where, dtype, progress, signal }));
 }
 
 /** How a checkpoint's names meet a network's table. */

@@ -4,6 +4,7 @@ import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { attention } from '../kernels/attention.ts';
 import { add } from '../kernels/elementwise.ts';
+import { concat } from '../kernels/concat.ts';
 import { embedding } from '../kernels/embedding.ts';
 import { swiglu } from '../kernels/gated.ts';
 import { linear } from '../kernels/linear.ts';
@@ -141,7 +142,7 @@ export class Predictor {
    * @returns [B,T,D]
    */
   embed(ids: Tensor): Tensor {
-    return embedding(this.params.get('model.embed_tokens.weight'), ids);
+    return embedding(this.params.table('model.embed_tokens.weight'), ids);
   }
 
   /**
@@ -195,6 +196,7 @@ export class Predictor {
    */
   logits(hidden: Tensor): Tensor {
     if (!this.config.tiedTable) throw new ConfigError('Predictor.logits: tie_word_embeddings is false, expected true (the output matrix is the token table)');
-    return linear(hidden, this.params.get('model.embed_tokens.weight'));
+    const parts = this.params.table('model.embed_tokens.weight').map((rows) => linear(hidden, rows));
+    return parts.length === 1 ? parts[0]! : concat(parts, -1);
   }
 }

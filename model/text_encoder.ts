@@ -148,7 +148,7 @@ export class TextEncoder {
     const [batch, tokens] = [ids.shape[0]!, ids.shape[1]!];
     if (tokens > maxPositions) throw new ShapeError(`TextEncoder.forward: ids has ${tokens} tokens, expected at most ${maxPositions} (max_position_embeddings)`);
     if (options.mask) checkShape('TextEncoder.forward', 'mask', options.mask, [batch, tokens], 'one entry per id');
-    const x = scale(embedding(this.params.get('embed_tokens.weight'), ids), Math.sqrt(hiddenSize)); // [B,T,D]
+    const x = scale(embedding(this.params.table('embed_tokens.weight'), ids), Math.sqrt(hiddenSize)); // [B,T,D]
     options.trace?.('embeddings', x);
     const blocks = Array.from({ length: layers }, (_, i) => {
       const params = this.params.at(`layers.${i}.`);

@@ -21,8 +21,10 @@ import { ForwardPlans } from './forward_plans.ts';
 import { TRAIN_ALL, TRAIN_NONE, jointBytes, jointTensors, partOf, writeJoint } from './joint_weights.ts';
 import type { StoredDtype, TrainParts } from './joint_weights.ts';
 import type { BatchOptions, LoadModelOptions, ModelOptions, NewModelOptions } from './model_options.ts';
+import { dtypeByName } from './model_options.ts';
 import { readJson } from './network_folder.ts';
 import { Params, initParams, loadParams } from './params.ts';
+import { partName } from './weight_stream.ts';
 import { pictureCount, pixelsOf } from './pictures.ts';
 import type { Pictures } from './pictures.ts';
 import { Predictor } from './predictor.ts';
@@ -96,7 +98,7 @@ export class VLJEPA {
     const device = options.device ?? (await openDevice());
     const checkpoint = await openCheckpoint(folder);
     try {
-      const params = await loadParams(device, checkpoint, jointTensors(config), { where: folder.name, progress, signal });
+      const params = await loadParams(device, checkpoint, jointTensors(config), { where: folder.name, dtype: dtypeByName(options.dtype), progress, signal });
       return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...files });
     } finally {
       await checkpoint.close();
@@ -127,8 +129,10 @@ export class VLJEPA {
     const given = new Params(map);
     const ordered = new Map<string, Tensor>();
     for (const { name, shape } of jointTensors(config)) {
-      checkShape('VLJEPA.fromTensors', name, given.get(name), [...shape], 'from the config');
-      ordered.set(name, given.get(name));
+      const parts = given.table(name);
+      const rows = parts.slice(1).reduce((n, part) => n + part.shape[0]!, 0);
+      checkShape('VLJEPA.fromTensors', name, parts[0]!, shape.length ? [shape[0]! - rows, ...shape.slice(1)] : [], 'from the config');
+      parts.forEach((part, i) => ordered.set(partName(name, i, parts.length), part));
     }
     return VLJEPA.assemble(options.device, config, new Params(ordered), options);
   }
@@ -317,8 +321,11 @@ export class VLJEPA {
     return new Map(this.params.entries().filter(([, tensor]) => tensor.needsGrad));
   }
 
-  /** Chooses which parts learn; call it before an optimiser is made. */
+  /** Chooses which parts learn; call it before an optimiser is made. @throws ConfigError when a part is to learn that is not f32 */
   setTrainable(train: TrainParts): void {
+    for (const [name, tensor] of this.params.entries()) {
+      if (train[partOf(name)] && tensor.dtype !== 'f32') throw new ConfigError(`setTrainable: ${name} is ${tensor.dtype}, expected f32 for what learns (load it with dtype f32, or freeze its part)`);
+    }
     for (const [name, tensor] of this.params.entries()) tensor.needsGrad = train[partOf(name)];
   }
 

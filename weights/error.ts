@@ -57,6 +57,7 @@ export type LayoutFault =
 /** Faults of a sharded checkpoint's index and of finding files. */
 export type CheckpointFault =
   | 'checkpoint-missing'
+  | 'tensor-too-large' // above what the device can bind
   | 'index-too-large'
   | 'index-metadata'
   | 'index-total-size'

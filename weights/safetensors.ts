@@ -126,6 +126,22 @@ export class Safetensors {
   }
 
   /**
+   * Reads some of a tensor's raw bytes, so that a large one passes through little memory.
+   *
+   * @param name tensor name
+   * @param start first byte within the tensor
+   * @param target filled from there on
+   * @throws WeightError `tensor-missing`, `source-range` beyond the tensor, and the source's faults
+   */
+  async readPart(name: string, start: number, target: Uint8Array): Promise<void> {
+    const info = this.info(name);
+    if (start < 0 || info.begin + start + target.length > info.end) throw new WeightError('source-range', `${info.file}: bytes ${start} to ${start + target.length} of ${quote(name)}, expected within its ${info.end - info.begin}`);
+    const shard = this.shards.get(info.file)!;
+    const from = shard.dataStart + info.begin + start;
+    await shard.source.read(from, from + target.length, target);
+  }
+
+  /**
    * One tensor as f32, exact.
    *
    * @param name tensor name
