@@ -20,9 +20,13 @@ interface Recorded {
   readonly plan: Plan<Tensor>;
   /** Where each call writes its inputs. */
   readonly inputs: readonly (Tensor | undefined)[];
+  /** Of the inputs and the result. */
+  readonly bytes: number;
 }
 
 const MOST_PLANS = 12;
+/** Of the inputs and results of all plans but the newest: pixels of long clips are large. */
+const MOST_BYTES = 2 ** 28;
 const MOST_SEEN = 64;
 
 const dtypeOf = (input: Tensor | HostArray): 'u32' | Tensor['dtype'] => (input instanceof Tensor ? input.dtype : 'u32');
@@ -83,8 +87,9 @@ export class ForwardPlans {
   }
 
   private record(inputs: readonly ForwardInput[], forward: (...inputs: (Tensor | undefined)[]) => Tensor): Recorded {
-    if (this.plans.size >= MOST_PLANS) {
-      const [oldest, recorded] = this.plans.entries().next().value!;
+    for (const [oldest, recorded] of this.plans) {
+      const bytes = [...this.plans.values()].reduce((n, r) => n + r.bytes, 0);
+      if (this.plans.size < MOST_PLANS && bytes <= MOST_BYTES) break;
       this.plans.delete(oldest);
       release(recorded);
     }
@@ -92,7 +97,7 @@ export class ForwardPlans {
     try {
       const plan = planNow(this.device, () => noGrad(() => forward(...places)));
       keep(plan.outputs);
-      return { plan, inputs: places };
+      return { plan, inputs: places, bytes: [...places, plan.outputs].reduce((n, t) => n + (t?.byteLength ?? 0), 0) };
     } catch (error) {
       for (const place of places) place?.dispose();
       throw error;

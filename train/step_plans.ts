@@ -30,11 +30,14 @@ interface Recorded {
 
 const MOST_SHAPES = 6;
 
-/** Empty tensors for the pieces of a step. */
-function placesFor(device: Device, host: readonly HostPiece[], side: number): Piece[] {
-  return host.map(({ texts: { ids, tokens } }) => {
-    const rows = ids.length / tokens;
-    return { pixels: Tensor.empty(device, [rows, 1, 3, side, side]), ids: Tensor.empty(device, [rows, tokens], 'u32'), mask: Tensor.empty(device, [rows, tokens], 'u32') };
+const rowsOf = ({ texts: { ids, tokens } }: HostPiece): number => ids.length / tokens;
+const pixelsFor = (device: Device, host: readonly HostPiece[], side: number): Tensor[] => host.map(piece => Tensor.empty(device, [rowsOf(piece), 1, 3, side, side]));
+
+/** Empty tensors for the texts of a step, beside those of its pictures. */
+function placesFor(device: Device, host: readonly HostPiece[], pixels: readonly Tensor[]): Piece[] {
+  return host.map((piece, i) => {
+    const shape = [rowsOf(piece), piece.texts.tokens];
+    return { pixels: pixels[i]!, ids: Tensor.empty(device, shape, 'u32'), mask: Tensor.empty(device, shape, 'u32') };
   });
 }
 
@@ -51,7 +54,7 @@ function fill(device: Device, places: readonly Piece[], host: readonly HostPiece
  * @param device where @param host pieces @param side edge of the pictures, pixels @returns tensors per piece
  */
 export function uploadPieces(device: Device, host: readonly HostPiece[], side: number): Piece[] {
-  const places = placesFor(device, host, side);
+  const places = placesFor(device, host, pixelsFor(device, host, side));
   fill(device, places, host);
   return places;
 }
@@ -62,6 +65,8 @@ export class StepPlans {
   private readonly side: number;
   private readonly work: (pieces: readonly Piece[], measured: boolean) => Tensor;
   private readonly shapes = new Map<string, Recorded>();
+  /** Places of the pictures by rows of the pieces: texts of any length use the same. */
+  private readonly pixels = new Map<string, readonly Tensor[]>();
 
   /** @param device where @param side edge of the pictures, pixels @param work enqueues one step, with or without meters, and returns what is read of it */
   constructor(device: Device, side: number, work: (pieces: readonly Piece[], measured: boolean) => Tensor) {
@@ -76,7 +81,7 @@ export class StepPlans {
    * @throws DeviceError when it cannot be recorded or run
    */
   async enqueue(host: readonly HostPiece[], measured: boolean): Promise<Tensor> {
-    const key = host.map(({ texts }) => `${texts.ids.length / texts.tokens}x${texts.tokens}`).join(', ');
+    const key = host.map(piece => `${rowsOf(piece)}x${piece.texts.tokens}`).join(', ');
     const recorded = this.shapes.get(key) ?? this.placesOf(host);
     this.shapes.delete(key); // and in again: the map's order is the order of use
     this.shapes.set(key, recorded);
@@ -91,8 +96,11 @@ export class StepPlans {
       this.shapes.delete(oldest);
       release(recorded);
     }
-    const pieces = placesFor(this.device, host, this.side);
-    for (const { pixels, ids, mask } of pieces) for (const t of [pixels, ids, mask]) keep(t);
+    const rows = host.map(rowsOf).join();
+    const pixels = this.pixels.get(rows) ?? pixelsFor(this.device, host, this.side).map(keep);
+    this.pixels.set(rows, pixels);
+    const pieces = placesFor(this.device, host, pixels);
+    for (const { ids, mask } of pieces) for (const t of [ids, mask]) keep(t);
     return { pieces, plans: [undefined, undefined] };
   }
 
@@ -104,11 +112,13 @@ export class StepPlans {
   /** Releases all plans. @returns nothing */
   dispose(): void {
     for (const recorded of this.shapes.values()) release(recorded);
+    for (const pixels of this.pixels.values()) for (const t of pixels) t.dispose();
     this.shapes.clear();
+    this.pixels.clear();
   }
 }
 
 function release({ plans, pieces }: Recorded): void {
   for (const made of plans) made?.dispose();
-  for (const { pixels, ids, mask } of pieces) for (const t of [pixels, ids, mask]) t.dispose();
+  for (const { ids, mask } of pieces) for (const t of [ids, mask]) t.dispose();
 }
