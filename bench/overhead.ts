@@ -10,7 +10,7 @@ import { add, layerNorm, lerpInPlace, linear, scale } from '../kernels/index.ts'
 export interface Overhead {
   /** Dispatches per sample. */
   readonly dispatches: number;
-  /** The three calls of WebGPU that a dispatch with fields takes (pipeline, group with an offset, workgroups), in a bare loop. */
+  /** The three calls of WebGPU that a dispatch with fields takes (pipeline, group of three tensors with an offset, workgroups), in a bare loop. */
   readonly floor: number;
   /** A recorded chain of four kinds of kernel, another pipeline at each dispatch. */
   readonly replay: number;
@@ -24,21 +24,22 @@ const DISPATCHES = 2000;
 
 const SHADER = `@group(0) @binding(0) var<uniform> scale: vec4f;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@compute @workgroup_size(64) fn forward(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x] * scale.x; }`;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64) fn forward(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x] * scale.x + w[id.x]; }`;
 
 /** The bare loop: four pipelines in turn, forty groups, offsets made beforehand. */
 function bareLoop({ gpu }: Device): () => void {
   const layout = gpu.createBindGroupLayout({ entries: [
     { binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 16 } },
-    { binding: 1, visibility: 4, buffer: { type: 'read-only-storage' } }, { binding: 2, visibility: 4, buffer: { type: 'storage' } },
+    ...(['read-only-storage', 'read-only-storage', 'storage'] as const).map((type, i) => ({ binding: i + 1, visibility: 4, buffer: { type } })),
   ] });
   const module = gpu.createShaderModule({ code: SHADER });
   const pipelines = Array.from({ length: 4 }, () => gpu.createComputePipeline({ layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'forward' } }));
   const uniforms = gpu.createBuffer({ size: 256 * DISPATCHES, usage: GPUBufferUsageBits.UNIFORM | GPUBufferUsageBits.COPY_DST });
   const buffers = Array.from({ length: 30 }, () => gpu.createBuffer({ size: 65_536, usage: GPUBufferUsageBits.STORAGE }));
   const groups = Array.from({ length: 40 }, (_, i) => gpu.createBindGroup({ layout, entries: [
-    { binding: 0, resource: { buffer: uniforms, offset: 0, size: 16 } }, { binding: 1, resource: { buffer: buffers[i % 30]! } }, { binding: 2, resource: { buffer: buffers[(i + 1) % 30]! } },
+    { binding: 0, resource: { buffer: uniforms, offset: 0, size: 16 } }, ...[1, 2, 3].map(binding => ({ binding, resource: { buffer: buffers[(i + binding) % 30]! } })),
   ] }));
   const offsets = Array.from({ length: DISPATCHES }, (_, i) => [256 * i]);
   return () => {
