@@ -1,16 +1,20 @@
 /** The joint checkpoint: its tensors, which of them are trained, and how it is written (one folder in the hub's layout). */
+import { checkShape } from '../engine/check.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { cast } from '../kernels/cast.ts';
 import { fromF32 } from '../weights/dtype.ts';
 import { safetensorsBytes, writeFileAtomic, writeSafetensors } from '../weights/writer.ts';
+import { ConfigError } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
+import { Params } from './params.ts';
 import type { TensorSpec } from './params.ts';
 import { predictorTensors } from './predictor.ts';
 import { denseTensors } from './sentence_folder.ts';
 import { densePair, textTensors } from './text_encoder.ts';
 import { visionTensors } from './vision_encoder.ts';
+import { partName } from './weight_stream.ts';
 
 /**
  * All tensors of the joint model: the networks' own names under `vision.`, `predictor.`, `text.`, the joins and the temperature (spec sections 1.3-1.5).
@@ -65,6 +69,37 @@ export function partOf(name: string): keyof TrainParts {
   if (name === 'text.embed_tokens.weight') return 'textTokens';
   if (name.startsWith('text.')) return 'text';
   return name === 'log_scale' ? 'logScale' : 'heads';
+}
+
+/**
+ * Puts given tensors into the order of the checkpoint.
+ *
+ * @param config sizes
+ * @param map every tensor of {@link jointTensors} by its name, token tables whole or in parts
+ * @returns the same tensors
+ * @throws WeightError when one is missing, ShapeError when one has another shape
+ */
+export function orderedParams(config: VLJEPAConfig, map: ReadonlyMap<string, Tensor>): Params {
+  const given = new Params(map);
+  const ordered = new Map<string, Tensor>();
+  for (const { name, shape } of jointTensors(config)) {
+    const parts = given.table(name);
+    const rows = parts.slice(1).reduce((n, part) => n + part.shape[0]!, 0);
+    checkShape('VLJEPA.fromTensors', name, parts[0]!, shape.length ? [shape[0]! - rows, ...shape.slice(1)] : [], 'from the config');
+    parts.forEach((part, i) => ordered.set(partName(name, i, parts.length), part));
+  }
+  return new Params(ordered);
+}
+
+/**
+ * @param entries name and tensor
+ * @param train which parts shall learn
+ * @throws ConfigError when one of them is held in another type than f32
+ */
+export function checkTrainable(entries: readonly (readonly [string, Tensor])[], train: TrainParts): void {
+  for (const [name, { dtype }] of entries) {
+    if (train[partOf(name)] && dtype !== 'f32') throw new ConfigError(`setTrainable: ${name} is ${dtype}, expected f32 for what learns (load it with dtype f32, or freeze its part)`);
+  }
 }
 
 /** What is written beside the tensors. */

@@ -18,13 +18,12 @@ import { openCheckpoint } from '../weights/safetensors.ts';
 import { ConfigError, vlJepaConfig } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
 import { ForwardPlans } from './forward_plans.ts';
-import { TRAIN_ALL, TRAIN_NONE, jointBytes, jointTensors, partOf, writeJoint } from './joint_weights.ts';
+import { checkTrainable, jointBytes, jointTensors, orderedParams, partOf, TRAIN_ALL, TRAIN_NONE, writeJoint } from './joint_weights.ts';
 import type { StoredDtype, TrainParts } from './joint_weights.ts';
 import type { BatchOptions, LoadModelOptions, ModelOptions, NewModelOptions } from './model_options.ts';
 import { dtypeByName } from './model_options.ts';
 import { readJson } from './network_folder.ts';
 import { Params, initParams, loadParams } from './params.ts';
-import { partName } from './weight_stream.ts';
 import { pictureCount, pixelsOf } from './pictures.ts';
 import type { Pictures } from './pictures.ts';
 import { Predictor } from './predictor.ts';
@@ -126,15 +125,7 @@ export class VLJEPA {
    * @throws WeightError when one is missing, ShapeError when one has another shape
    */
   static fromTensors(config: VLJEPAConfig, map: ReadonlyMap<string, Tensor>, options: NewModelOptions): VLJEPA {
-    const given = new Params(map);
-    const ordered = new Map<string, Tensor>();
-    for (const { name, shape } of jointTensors(config)) {
-      const parts = given.table(name);
-      const rows = parts.slice(1).reduce((n, part) => n + part.shape[0]!, 0);
-      checkShape('VLJEPA.fromTensors', name, parts[0]!, shape.length ? [shape[0]! - rows, ...shape.slice(1)] : [], 'from the config');
-      parts.forEach((part, i) => ordered.set(partName(name, i, parts.length), part));
-    }
-    return VLJEPA.assemble(options.device, config, new Params(ordered), options);
+    return VLJEPA.assemble(options.device, config, orderedParams(config, map), options);
   }
 
   /** Owns the tensors from here on: a tokenizer that does not fit releases them. */
@@ -323,9 +314,7 @@ export class VLJEPA {
 
   /** Chooses which parts learn; call it before an optimiser is made. @throws ConfigError when a part is to learn that is not f32 */
   setTrainable(train: TrainParts): void {
-    for (const [name, tensor] of this.params.entries()) {
-      if (train[partOf(name)] && tensor.dtype !== 'f32') throw new ConfigError(`setTrainable: ${name} is ${tensor.dtype}, expected f32 for what learns (load it with dtype f32, or freeze its part)`);
-    }
+    checkTrainable(this.params.entries(), train);
     for (const [name, tensor] of this.params.entries()) tensor.needsGrad = train[partOf(name)];
   }
 

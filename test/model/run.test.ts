@@ -92,7 +92,7 @@ test.when(isNode, WHY, 'run fails with one sentence', async () => {
     assert.not.match(message, /\n/);
   };
   await fails({ network: 'audio' }, /^run: the network is "audio", expected vision, predictor or text$/);
-  for (const dtype of ['bf16', 'f16', 'int8']) await fails({ dtype }, /^run: dtype is ".*", expected "f32"/);
+  for (const dtype of ['half', 'F32', '']) await fails({ dtype }, /^run: dtype is ".*", expected one of f32, bf16, f16, int8, stored/);
   await fails({ causal: true }, /--causal is given for text, expected it for predictor alone/);
   await fails({ input: `${predictor}/inputs.safetensors` }, /input_ids is missing, expected it among/);
   await fails({ model: predictor }, /model_type is "llama", expected "gemma3_text"/);
