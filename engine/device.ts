@@ -34,6 +34,8 @@ export interface OpenOptions {
   toggles?: readonly string[];
   /** What was measured on this adapter, in place of the user's tuning file (Node only); 'off': neither, as VL_JEPA_TUNING=off says in the environment. */
   tuning?: TuningTable | 'off';
+  /** Multiplies f16 by f16 on the adapter's matrix units, with f32 sums (false): an error where it has none that the kernels know. Not run on a GPU yet. */
+  matrixUnits?: boolean;
 }
 
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
@@ -45,6 +47,19 @@ const REASON_MS = 3000;
 function profileOf(text: string): string {
   if (/swiftshader/i.test(text)) return 'swiftshader';
   return /llvmpipe|lavapipe|mesa software/i.test(text) ? 'lavapipe' : 'default';
+}
+
+/** Features that products on matrix units need. @throws DeviceError where the adapter lacks one, or lists no 16 x 16 x 16 of f16 with f32 sums for subgroups of 32 */
+function matrixFeatures(adapter: GPUAdapter, language: ReadonlySet<string>, notice: string): readonly string[] {
+  const features = ['chromium-experimental-subgroup-matrix', 'subgroups', 'shader-f16'];
+  const info = adapter.info as GPUAdapterInfo & { subgroupMatrixConfigs?: Iterable<{ componentType: string; resultComponentType: string; M: number; N: number; K: number }> };
+  const missing = [
+    ...features.filter(f => !adapter.features.has(f as GPUFeatureName)), ...(language.has('subgroup_id') ? [] : ['the shader language feature subgroup_id']),
+    ...(info.subgroupMinSize === 32 && info.subgroupMaxSize === 32 ? [] : ['subgroups of 32']),
+    ...([...info.subgroupMatrixConfigs ?? []].some(c => c.componentType === 'f16' && c.resultComponentType === 'f32' && c.M === 16 && c.N === 16 && c.K === 16) ? [] : ['matrices of 16 x 16 x 16, f16 into f32']),
+  ];
+  if (missing.length) throw new DeviceError(`openDevice: matrixUnits was asked for, expected an adapter that has ${missing.join(', ')}: ${notice}`, 'unavailable');
+  return features;
 }
 
 /** An open device. Everything but reading only enqueues. */
@@ -64,14 +79,17 @@ export class Device {
   nativeF16: boolean;
   /** Which tiles were measured to be the fastest here, where that was done. */
   readonly tuning: TuningTable | undefined;
+  /** Whether products of two f16 tensors run on matrix units. */
+  readonly matrixUnits: boolean;
   private failure: DeviceError | undefined;
   /** Resolves with the first error that WebGPU reports on the side. */
   private readonly failed: Promise<void>;
   private readonly staging: { buffer: GPUBuffer; bytes: number }[] = [];
 
-  constructor(gpu: GPUDevice, adapter: AdapterSummary, { tuning, language = new Set() }: { tuning?: TuningTable | undefined; language?: ReadonlySet<string> } = {}) {
+  constructor(gpu: GPUDevice, adapter: AdapterSummary, { tuning, language = new Set(), matrixUnits = false }: { tuning?: TuningTable | undefined; language?: ReadonlySet<string>; matrixUnits?: boolean } = {}) {
     this.gpu = gpu;
     this.tuning = tuning;
+    this.matrixUnits = matrixUnits;
     this.language = language;
     this.adapter = adapter;
     this.limits = gpu.limits;
@@ -243,7 +261,8 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   if (software) installCalmPolling();
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== 'default') for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = WANTED_FEATURES.filter(f => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[];
+  const asked = options.matrixUnits ? matrixFeatures(adapter, language, notice) : [];
+  const requiredFeatures = [...new Set([...WANTED_FEATURES.filter(f => adapter.features.has(f as GPUFeatureName)), ...asked])] as GPUFeatureName[];
   let gpu: GPUDevice;
   try {
     gpu = await wait(adapter.requestDevice({ requiredLimits, requiredFeatures }));
@@ -255,5 +274,5 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const summary = { vendor, architecture, description: description || device, class: software ? 'software' : 'gpu', profile: profileOf(text), notice } as const;
   if (debugLevel() >= 1) console.error(`adapter: ${notice}; features ${requiredFeatures.join(', ') || 'none'}`);
   const tuning = options.tuning === 'off' ? undefined : options.tuning ? checkTuning(options.tuning, 'openDevice: tuning') : await loadTuning(adapter.info);
-  return new Device(gpu, summary, { tuning, language });
+  return new Device(gpu, summary, { tuning, language, matrixUnits: options.matrixUnits === true });
 }

@@ -29,7 +29,8 @@ function reflect(name, code) {
   const header = /\bElem\b/.test(code) && !/alias\s+Elem\b/.test(code) ? 'alias Elem = f32;\nalias ElemU = u32;\nalias ElemI = i32;\n' : '';
   const numbers = Object.fromEntries([...code.matchAll(/@binding\((\d+)\) var<storage, read> (\w+)/g)].map(([, n, b]) => [b, Number(n)]));
   const loads = Object.fromEntries(Object.entries(stored).map(([b, lanes]) => [b, loadsOf(b, lanes, numbers[b])]));
-  const r = new WgslReflect(header + code + Object.values(loads).map(byLanes => Object.values(byLanes)[0].words).join(''));
+  const plain = code.replace(/(subgroupMatrix\w+)<.*?>\(/g, '$1(').replace(/\bsubgroup_matrix_\w+<[^<>]*>/g, 'f32').replace(/^enable .*$/gm, ''); // the parser knows none of these
+  const r = new WgslReflect(header + plain + Object.values(loads).map(byLanes => Object.values(byLanes)[0].words).join(''));
   const bindings = {};
   const uniform = r.uniforms[0];
   if (uniform && (uniform.name !== 'params' || uniform.binding !== 0 || uniform.group !== 0)) throw new Error(`${name}.wgsl: the uniform is ${uniform.name} at ${uniform.group}/${uniform.binding}, expected params at 0/0`);

@@ -6,7 +6,7 @@ import { record } from '../engine/tape.ts';
 import { Tensor, size } from '../engine/tensor.ts';
 import { GPU_TILES, runs, shippedEntry, tunedChoice } from './matmul_table.ts';
 import type { Sizes, Tile, TileName } from './matmul_table.ts';
-import { matmul_lanes4, matmul_lanes8, matmul_single, split_sum } from './wgsl.gen.ts';
+import { matmul_lanes4, matmul_lanes8, matmul_single, matmul_subgroup, split_sum } from './wgsl.gen.ts';
 
 /** What a product does after its sum, by the number that the kernels know it by. */
 export const ACTIVATIONS = { none: 0, gelu: 1, gelu_tanh: 2, silu: 3 } as const;
@@ -51,7 +51,13 @@ const TILES: Readonly<Record<TileName, Tile>> = { lanes8: LANES8, lanes4: LANES4
 /** What a workgroup owns of y. @param name tile @returns rows and columns */
 export const tileSize = (name: TileName): { readonly rows: number; readonly cols: number } => TILES[name];
 
-interface Plan { readonly tile: Tile; readonly groups: number; readonly splits?: number | undefined }
+/** k per step of matmul_subgroup.wgsl, by the workgroup memory that there is. */
+const unitsDepth = (device: Device): number => (device.limits.maxComputeWorkgroupStorageSize >= 24_576 ? 32 : 16);
+
+/** Four subgroups on matrix units, see matmul_subgroup.wgsl. */
+const UNITS = { kernel: undefined, rows: 128, cols: 128, tileRows: 128 } as const;
+
+interface Plan { readonly tile: Tile | typeof UNITS; readonly groups: number; readonly splits?: number | undefined }
 
 /** The tile of a product and how far k is cut: what is forced, else what was measured here, else what the profile or the shipped table says. @throws DeviceError when a tile is forced that the adapter cannot run */
 function planFor(device: Device, sizes: Sizes): Plan {
@@ -125,7 +131,10 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const y = into ?? Tensor.empty(device, shape);
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
-    const plan = planFor(device, { m, n, k, batch });
+    const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
+    const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
+    const units = device.matrixUnits && aligned && a.dtype === 'f16' && b.dtype === 'f16' && override === undefined;
+    const plan = units ? { tile: UNITS, groups: shippedEntry(device.adapter, { m, n, k, batch }).groups } : planFor(device, { m, n, k, batch });
     const { kernel, rows, cols, tileRows } = plan.tile;
     const tiles_m = Math.ceil(m / rows);
     const tiles_n = Math.ceil(n / cols);
@@ -140,9 +149,8 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const noBias = Tensor.empty(device, [4]); // not b: a quantised one brings a binding for its scales, which the layout lacks where no bias is read
     const bound = splits > 1 ? noBias : bias ?? noBias;
     const kept = splits > 1 ? unused : pre ?? unused;
-    const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
-    const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
-    if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants });
+    if (!kernel) dispatch(device, matmul_subgroup, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants: { ...constants, DEPTH: unitsDepth(device) } });
+    else if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants });
     else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: kept }, params, groups, { constants });
     if (splits > 1) {
       const count = batch * m * n;
