@@ -5,11 +5,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 // lanes: invocations that share one tile through subgroupBroadcast (1: none, no subgroups needed); aTiles, bTiles: 4×4 blocks of a and of b
-// that each lane loads per step of four k; group: tiles per workgroup, side by side along the columns.
+// that each lane loads per step of four k; group: tiles per workgroup, side by side along the columns; run: products that are summed before they join
+// the total, for rounding grows with the number of additions in a row. 16: in sums of their own, 8: within one step, which is twice as long and needs no
+// second row of sums. SwiftShader pays for every variable that is written, lavapipe for code that outgrows the processor's cache (8 there: half the rate).
 const FILES = {
-  matmul_lanes8: { lanes: 8, aTiles: 1, bTiles: 1, group: 1 },
-  matmul_lanes4: { lanes: 4, aTiles: 1, bTiles: 4, group: 1 },
-  matmul_single: { lanes: 1, aTiles: 1, bTiles: 2, group: 64 },
+  matmul_lanes8: { lanes: 8, aTiles: 1, bTiles: 1, group: 1, run: 16 },
+  matmul_lanes4: { lanes: 4, aTiles: 2, bTiles: 2, group: 1, run: 8 },
+  matmul_single: { lanes: 1, aTiles: 1, bTiles: 2, group: 64, run: 16 },
 };
 
 const folder = dirname(fileURLToPath(import.meta.url));
@@ -26,10 +28,13 @@ fn activate(x: vec4f) -> vec4f {
 }
 `;
 
+/** SwiftShader takes one shuffle for a quad, five instructions for a subgroup. */
+const broadcast = t => (t.lanes === 4 ? 'quadBroadcast' : 'subgroupBroadcast');
+
 const shared = t => {
   const shape = `${t.lanes * 4 * t.aTiles} × ${t.lanes * 4 * t.bTiles}`;
   return t.lanes > 1
-    ? `// ${t.lanes} lanes, one subgroup, share a tile of ${shape}: each lane loads its own rows of a and columns of b, the rows go round by subgroupBroadcast.`
+    ? `// ${t.lanes} lanes, one subgroup, share a tile of ${shape}: each lane loads its own rows of a and columns of b, the rows go round by ${broadcast(t)}.`
     : `// Each invocation owns a tile of ${shape}; the 8 × 8 of a workgroup lie side by side, so that neighbours read neighbouring columns of b.`;
 };
 
@@ -73,7 +78,7 @@ struct Params {
 
 `;
 
-const loads = `
+const loads = t => `
 // op(a)[row + i, k .. k + 3] for i = 0 .. 3
 fn a_block(base: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
@@ -123,10 +128,18 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
   return mat4x4f(b_ragged(base, k, col), b_ragged(base, k + 1u, col), b_ragged(base, k + 2u, col), b_ragged(base, k + 3u, col));
 }
 
-// c + Σ_i s[i] b[i], in order
+${t.run === 8 ? `fn or_zero(m: mat4x4f, inside: bool) -> mat4x4f {
+  let zero = vec4f();
+  return mat4x4f(select(zero, m[0], inside), select(zero, m[1], inside), select(zero, m[2], inside), select(zero, m[3], inside));
+}
+
+// c + (Σ_i s[i] b[i] + Σ_i s'[i] b'[i]). By matrices, SwiftShader sums number by number in a register; by vectors it stores each of the sums.
+fn two_steps(c: vec4f, s: vec4f, b: mat4x4f, more_s: vec4f, more_b: mat4x4f) -> vec4f {
+  return c + (b * s + more_b * more_s);
+}` : `// c + Σ_i s[i] b[i], in order
 fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
   return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
-}
+}`}
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   if (col >= params.n) { return; }
@@ -156,19 +169,20 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
 }
 `;
 
-/** Products that are summed before they join the total. */
-const RUN = 16;
-
 function entry(t, ragged) {
-  const { lanes, aTiles, bTiles, group } = t;
+  const { lanes, aTiles, bTiles, group, run } = t;
+  const twofold = run === 16; // a sum of its own for each run
+  const halves = run / (twofold ? 16 : 4); // of a step, four k each
   const rows = lanes * 4 * aTiles;
   const cols = lanes * 4 * bTiles;
   const across = lanes > 1 ? group : 8; // tiles of a workgroup along the columns
   const down = lanes > 1 ? 1 : group / 8;
   const suffix = ragged ? '_ragged' : '';
   const name = (r, c) => `c${r}${bTiles > 1 ? `_${c}` : ''}`;
-  const total = (r, c) => name(r, c).replace('c', 't');
+  const total = (r, c) => (twofold ? name(r, c).replace('c', 't') : name(r, c));
   const all = f => each(rows, r => each(bTiles, c => f(r, c)).join(' '));
+  const at = h => (h === 0 ? 'k' : ragged ? 'k + 4u' : 'next');
+  const inner = twofold ? '      ' : '    ';
   const tile = lanes > 1 ? `lane_index / ${lanes}u` : 'lane_index';
   const lines = [
     '',
@@ -195,25 +209,30 @@ function entry(t, ragged) {
     '  let a_base = params.a_first + outer * params.a_stride + head * params.a_head;',
     '  let b_base = params.b_first + outer * params.b_stride + head / params.b_group * params.b_head;',
     '  let end = min(params.k, (split + 1u) * params.chunk);',
-    ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f(); var ${total(r, c)} = vec4f();`), '  '),
-    `  // Sums of ${RUN} products join the total as one: rounding grows with the number of additions in a row.`,
-    `  for (var run = split * params.chunk; run < end; run += ${RUN}u) {`,
-    `    let stop = min(run + ${RUN}u, end);`,
-    '    for (var k = run; k < stop; k += 4u) {',
-    ...each(bTiles, c => `      let b${c} = b_block${suffix}(b_base, k, col${c ? ` + ${4 * lanes * c}u` : ''});`),
+    ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `var ${name(r, c)} = vec4f();${twofold ? ` var ${total(r, c)} = vec4f();` : ''}`), '  '),
+    ...(twofold
+      ? [`  // Sums of ${run} products join the total as one: rounding grows with the number of additions in a row.`,
+        `  for (var run = split * params.chunk; run < end; run += ${run}u) {`,
+        `    let stop = min(run + ${run}u, end);`,
+        '    for (var k = run; k < stop; k += 4u) {']
+      : [`  for (var k = split * params.chunk; k < end; k += ${4 * halves}u) {`]),
+    ...(halves === 2 && !ragged ? [`${inner}let more = k + 4u < end; // a last step of four k: zeros of a for the rest, and b once more`, `${inner}let next = select(k, k + 4u, more);`] : []),
+    ...each(halves, h => each(bTiles, c => `${inner}let b${h}_${c} = b_block${suffix}(b_base, ${at(h)}, col${c ? ` + ${4 * lanes * c}u` : ''});`)).flat(),
   ];
   for (let j = 0; j < aTiles; j++) {
-    lines.push(`      let a${j} = a_block${suffix}(a_base, own_row${j ? ` + ${4 * lanes * j}u` : ''}, k${ragged ? ', end' : ''});`);
+    for (let h = 0; h < halves; h++) {
+      const block = `a_block${suffix}(a_base, own_row${j ? ` + ${4 * lanes * j}u` : ''}, ${at(h)}${ragged ? ', end' : ''})`;
+      lines.push(`${inner}let a${h}_${j} = ${h && !ragged ? `or_zero(${block}, more)` : block};`);
+    }
     for (let r = j * 4 * lanes; r < (j + 1) * 4 * lanes; r++) {
-      const from = lanes > 1 ? `subgroupBroadcast(a${j}[${r % 4}], ${Math.floor(r / 4) % lanes}u)` : `a${j}[${r % 4}]`;
-      if (bTiles === 1) lines.push(`      ${name(r, 0)} = step(${name(r, 0)}, ${from}, b0);`);
-      else {
-        lines.push(`      let s${r} = ${from};`);
-        lines.push(`      ${each(bTiles, c => `${name(r, c)} = step(${name(r, c)}, s${r}, b${c});`).join(' ')}`);
-      }
+      const shared = h => (lanes > 1 ? `${broadcast(t)}(a${h}_${j}[${r % 4}], ${Math.floor(r / 4) % lanes}u)` : `a${h}_${j}[${r % 4}]`);
+      const named = bTiles > 1 || halves > 1;
+      if (named) lines.push(inner + each(halves, h => `let s${h}_${r} = ${shared(h)};`).join(' '));
+      const steps = c => each(halves, h => `${named ? `s${h}_${r}` : shared(h)}, b${h}_${c}`).join(', ');
+      lines.push(inner + each(bTiles, c => `${name(r, c)} = ${halves === 2 ? 'two_steps' : 'step'}(${name(r, c)}, ${steps(c)});`).join(' '));
     }
   }
-  lines.push('    }', ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `${total(r, c)} += ${name(r, c)}; ${name(r, c)} = vec4f();`), '    '));
+  if (twofold) lines.push('    }', ...packed(bTiles > 1 ? 2 : 8, all((r, c) => `${total(r, c)} += ${name(r, c)}; ${name(r, c)} = vec4f();`), '    '));
   lines.push('  }', '  let y_base = params.y_first + split * params.batch * params.m * params.n + outer * params.y_stride + head * params.y_head;');
   lines.push(`  var tile = array<vec4f, ${rows * bTiles}>(`, ...packed(16, each(rows, r => each(bTiles, c => `${total(r, c)},`).join(' ')), '    '), '  );');
   lines.push('  // The bound hangs on the shape alone, and there is one call: drivers that unroll or inline the epilogue many times compile for seconds.',
@@ -251,7 +270,7 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
 }
 `;
 
-const outputs = Object.fromEntries(Object.entries(FILES).map(([name, t]) => [name, head(t) + epilogue() + loads + entry(t, false) + entry(t, true)]));
+const outputs = Object.fromEntries(Object.entries(FILES).map(([name, t]) => [name, head(t) + epilogue() + loads(t) + entry(t, false) + entry(t, true)]));
 outputs.split_sum = sum();
 for (const [name, text] of Object.entries(outputs)) {
   const path = join(folder, `${name}.wgsl`);

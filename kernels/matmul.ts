@@ -12,14 +12,15 @@ import { matmul_lanes4, matmul_lanes8, matmul_single, matmul_subgroup, split_sum
 export const ACTIVATIONS = { none: 0, gelu: 1, gelu_tanh: 2, silu: 3 } as const;
 export type Activation = keyof typeof ACTIVATIONS;
 
-// (Taken before products were summed in runs of 16, which costs about 15 % and brings rounding down; newer figures are in bench/results.)
-// Measured in GFLOP/s at 512³ on two busy cores, by processor time, the variants in turn, robustness on. On both software adapters a lane's load
-// costs as much as a dozen multiplications, so tiles are shared: each lane loads its part, and the rest comes by subgroupBroadcast.
-// lavapipe: 32 × 32 by 8 lanes 22-33; 64 × 32 25-35 and 32 × 64 24-29 take twice as long to compile; without sharing 6-13 (4 × 8 to 8 × 16 each).
+// Measured in GFLOP/s by processor time as on two free cores, the variants in turn, robustness on. On both software adapters a lane's load costs as much as
+// eight to fifteen multiplications (bounds and mask are tested word by word), so tiles are shared: each lane loads its part, the rest comes by broadcast.
+// lavapipe at 512³: 32 × 32 by 8 lanes, sums of 16, 20-39; one sum without runs 33-47, but its rounding shows in ten training steps; steps of eight k 22 (24 × 32:
+// 34), for their code outgrows the processor's cache; 64 × 32 and 32 × 64 take twice as long to compile. A read at an address that all lanes share, with no
+// broadcast, is not seen as one read inside a loop: 7. Real shapes: 256×1024×1024 40, dW 1024×4096×256 37, 256×1024×4096 34.
 const LANES8: Tile = { kernel: matmul_lanes8, rows: 32, cols: 32, tileRows: 32 };
-// Real shapes on two calmer cores: 4096×384×128 29, 4096×128×512 31, dW 768×256×16384 36, dW 128×512×4096 24-31, 500×333×130 19; robustness off 1.2-1.5 times that.
-// SwiftShader (256³): 16 × 64 by 4 lanes 5.0-7.4; 16 × 32 4.0-6.0; 16 × 16 3.3-4.6; 64 × 16 3.7-5.9; without sharing 2.7-5.2.
-const LANES4: Tile = { kernel: matmul_lanes4, rows: 16, cols: 64, tileRows: 16 };
+// SwiftShader at 256³, where 16 × 64 with vec4f sums of 16 gave 4.6: 32 × 32 by 4 lanes 7.8-8.3; 32 × 48 8.1, 32 × 64 8.9 and 64 × 32 8.1 in twice the time
+// to compile; 16 × 32 7.3; steps of four k 5 % less; subgroupBroadcast for quadBroadcast 15 % less; fma or products added one by one 10 to 25 % less.
+const LANES4: Tile = { kernel: matmul_lanes4, rows: 32, cols: 32, tileRows: 32 };
 // 4 × 8 per invocation, neighbours side by side, no subgroups and no workgroup memory needed.
 const SINGLE: Tile = { kernel: matmul_single, rows: 32, cols: 64, tileRows: 4 };
 

@@ -149,17 +149,17 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   for (var run = split * params.chunk; run < end; run += 16u) {
     let stop = min(run + 16u, end);
     for (var k = run; k < stop; k += 4u) {
-      let b0 = b_block(b_base, k, col);
-      let b1 = b_block(b_base, k, col + 4u);
-      let a0 = a_block(a_base, own_row, k);
-      let s0 = a0[0];
-      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
-      let s1 = a0[1];
-      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
-      let s2 = a0[2];
-      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
-      let s3 = a0[3];
-      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+      let b0_0 = b_block(b_base, k, col);
+      let b0_1 = b_block(b_base, k, col + 4u);
+      let a0_0 = a_block(a_base, own_row, k);
+      let s0_0 = a0_0[0];
+      c0_0 = step(c0_0, s0_0, b0_0); c0_1 = step(c0_1, s0_0, b0_1);
+      let s0_1 = a0_0[1];
+      c1_0 = step(c1_0, s0_1, b0_0); c1_1 = step(c1_1, s0_1, b0_1);
+      let s0_2 = a0_0[2];
+      c2_0 = step(c2_0, s0_2, b0_0); c2_1 = step(c2_1, s0_2, b0_1);
+      let s0_3 = a0_0[3];
+      c3_0 = step(c3_0, s0_3, b0_0); c3_1 = step(c3_1, s0_3, b0_1);
     }
     t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
     t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
@@ -199,17 +199,17 @@ fn forward_ragged(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   for (var run = split * params.chunk; run < end; run += 16u) {
     let stop = min(run + 16u, end);
     for (var k = run; k < stop; k += 4u) {
-      let b0 = b_block_ragged(b_base, k, col);
-      let b1 = b_block_ragged(b_base, k, col + 4u);
-      let a0 = a_block_ragged(a_base, own_row, k, end);
-      let s0 = a0[0];
-      c0_0 = step(c0_0, s0, b0); c0_1 = step(c0_1, s0, b1);
-      let s1 = a0[1];
-      c1_0 = step(c1_0, s1, b0); c1_1 = step(c1_1, s1, b1);
-      let s2 = a0[2];
-      c2_0 = step(c2_0, s2, b0); c2_1 = step(c2_1, s2, b1);
-      let s3 = a0[3];
-      c3_0 = step(c3_0, s3, b0); c3_1 = step(c3_1, s3, b1);
+      let b0_0 = b_block_ragged(b_base, k, col);
+      let b0_1 = b_block_ragged(b_base, k, col + 4u);
+      let a0_0 = a_block_ragged(a_base, own_row, k, end);
+      let s0_0 = a0_0[0];
+      c0_0 = step(c0_0, s0_0, b0_0); c0_1 = step(c0_1, s0_0, b0_1);
+      let s0_1 = a0_0[1];
+      c1_0 = step(c1_0, s0_1, b0_0); c1_1 = step(c1_1, s0_1, b0_1);
+      let s0_2 = a0_0[2];
+      c2_0 = step(c2_0, s0_2, b0_0); c2_1 = step(c2_1, s0_2, b0_1);
+      let s0_3 = a0_0[3];
+      c3_0 = step(c3_0, s0_3, b0_0); c3_1 = step(c3_1, s0_3, b0_1);
     }
     t0_0 += c0_0; c0_0 = vec4f(); t0_1 += c0_1; c0_1 = vec4f(); t1_0 += c1_0; c1_0 = vec4f(); t1_1 += c1_1; c1_1 = vec4f();
     t2_0 += c2_0; c2_0 = vec4f(); t2_1 += c2_1; c2_1 = vec4f(); t3_0 += c3_0; c3_0 = vec4f(); t3_1 += c3_1; c3_1 = vec4f();
