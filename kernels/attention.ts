@@ -5,7 +5,7 @@ import { record, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { backwardByProducts } from './attention_backward.ts';
 import { groupsFor, rowLoads } from './row_loads.ts';
-import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar } from './wgsl.gen.ts';
+import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar, attention_tiled32 as tiled32, attention_tiled64 as tiled64 } from './wgsl.gen.ts';
 
 export interface AttentionOptions {
   /** u32 [B, Tk], 1 marks a real key, 0 padding. */
@@ -24,8 +24,11 @@ export interface AttentionOptions {
   workspaceBytes?: number;
 }
 
-/** plain: any adapter, Dh a multiple of 4. scalar: any adapter, any Dh. lanes4, lanes8: subgroups of at least that size, Dh a multiple of 4. */
-export type AttentionVariant = 'plain' | 'scalar' | 'lanes4' | 'lanes8';
+/**
+ * plain: any adapter, Dh a multiple of 4. scalar: any adapter, any Dh. lanes4, lanes8: subgroups of at least that size, Dh a multiple of 4.
+ * tiled32, tiled64: for GPUs, 16 or 32 KiB of workgroup memory, Dh a multiple of 4 up to 256; their backward is by products unless `backward` says otherwise.
+ */
+export type AttentionVariant = 'plain' | 'scalar' | 'lanes4' | 'lanes8' | 'tiled32' | 'tiled64';
 
 interface Variant {
   readonly kernel: typeof plain | typeof lanes4 | typeof lanes8 | typeof scalar;
@@ -36,7 +39,10 @@ interface Variant {
   readonly wg: number | undefined;
 }
 
-const VARIANTS: Readonly<Record<AttentionVariant, Variant>> = {
+type Streaming = Exclude<AttentionVariant, keyof typeof TILED>;
+const isTiled = (v: AttentionVariant): v is keyof typeof TILED => v in TILED;
+
+const VARIANTS: Readonly<Record<Streaming, Variant>> = {
   plain: { kernel: plain, rows: 4, backwardRows: 2, wg: 32 },
   scalar: { kernel: scalar, rows: 4, backwardRows: 4, wg: 32 },
   lanes4: { kernel: lanes4, rows: 16, backwardRows: 16, wg: undefined },
@@ -46,24 +52,34 @@ const VARIANTS: Readonly<Record<AttentionVariant, Variant>> = {
  * Choice by profile. Forward of 16 heads × 256 tokens × 64 as GFLOP per CPU second × 2 cores (the machine was shared, so ±30 %):
  * lavapipe lanes8 18 to 21, plain with a 4×8 tile 5 to 10 at three times the compile time; SwiftShader lanes4 4.3, plain 2.3.
  */
-const CHOICE: Readonly<Record<string, AttentionVariant>> = { swiftshader: 'lanes4', lavapipe: 'lanes8' };
+const CHOICE: Readonly<Record<string, Streaming>> = { swiftshader: 'lanes4', lavapipe: 'lanes8' };
+/** GPUs, from TILED_FROM queries on: below, most rows of a tile are empty. Not run on a GPU: proven on lavapipe, compiled on the null backend. */
+const TILED = { tiled32: { kernel: tiled32, keys: 32 }, tiled64: { kernel: tiled64, keys: 64 } } as const;
+const TILED_FROM = 16;
+const TILE_QUERIES = 64;
+const TILED_MOST = 256;
 const LANES: Readonly<Partial<Record<AttentionVariant, number>>> = { lanes4: 4, lanes8: 8 };
 const ROWS_WG = 32;
 /** Tokens from which the backward runs as products: below, their launches cost more than they save. */
 const PRODUCTS_FROM = 64;
 
-/** Whether a variant can run here: a workgroup of the lane files has to be inside one subgroup. @param device where @param variant name @param headDim Dh @returns yes or no */
+/** Whether a variant can run here: a workgroup of the lane files has to be inside one subgroup, the tiles of the others in workgroup memory. @param device where @param variant name @param headDim Dh @returns yes or no */
 export function attentionRuns(device: Device, variant: AttentionVariant, headDim: number): boolean {
   if (variant === 'scalar') return true;
   if (headDim % 4 !== 0) return false;
+  if (isTiled(variant)) {
+    const { keys } = TILED[variant];
+    return headDim <= TILED_MOST && device.limits.maxComputeWorkgroupStorageSize >= 512 * keys && device.limits.maxComputeInvocationsPerWorkgroup >= 4 * keys;
+  }
   const lanes = LANES[variant];
   return lanes === undefined || (device.features.has('subgroups') && (device.gpu.adapterInfo.subgroupMinSize ?? 0) >= lanes);
 }
 
-function variantFor(device: Device, headDim: number, wanted: AttentionVariant | undefined): Variant {
+function variantFor(device: Device, headDim: number, tq: number, wanted: AttentionVariant | undefined): AttentionVariant {
   if (wanted && !attentionRuns(device, wanted, headDim)) throw new ShapeError(`attention: variant is ${wanted}, expected one that runs on ${device.adapter.profile} with a head dimension of ${headDim}`);
-  const order = [wanted, CHOICE[device.adapter.profile], 'plain', 'scalar'] as const;
-  return VARIANTS[order.find(v => v !== undefined && attentionRuns(device, v, headDim)) ?? 'scalar'];
+  const tiles = device.adapter.profile === 'default' && tq >= TILED_FROM ? (['tiled64', 'tiled32'] as const) : [];
+  const order = [wanted, ...tiles, CHOICE[device.adapter.profile], 'plain', 'scalar'] as const;
+  return order.find(v => v !== undefined && attentionRuns(device, v, headDim)) ?? 'scalar';
 }
 
 /** Workgroups for `units` own rows in each of `heads` heads. */
@@ -113,7 +129,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (tq === 1 && tk === 1 && heads === kvHeads && !mask && !options.variant) {
     return record(v.view(q.shape), [[v, dy => dy]]); // the weight of a single key is 1 whatever the score: y is v, and q and k take no part
   }
-  const variant = variantFor(device, headDim, options.variant);
+  const chosen = variantFor(device, headDim, tq, options.variant);
+  const variant = VARIANTS[isTiled(chosen) ? 'plain' : chosen];
   const { kernel } = variant;
   const pipeline = variant.wg === undefined ? {} : { constants: { WG: variant.wg } };
   const params = {
@@ -123,10 +140,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const keyMask = mask ?? Tensor.empty(device, [1], 'u32'); // a binding must exist; the kernels do not read it
   const y = Tensor.empty(device, q.shape);
   const sums = Tensor.empty(device, [batch, heads, tq, 2]);
-  dispatch(device, kernel, 'forward', { q, k, v, key_mask: keyMask, y, sums }, params, groupsOf(variant, tq, variant.rows, batch * heads), pipeline);
+  const operands = { q, k, v, key_mask: keyMask, y, sums };
+  if (isTiled(chosen)) dispatch(device, TILED[chosen].kernel, headDim <= 64 ? 'forward_64' : headDim <= 128 ? 'forward_128' : 'forward_256', operands, params, batch * heads * Math.ceil(tq / TILE_QUERIES));
+  else dispatch(device, kernel, 'forward', operands, params, groupsOf(variant, tq, variant.rows, batch * heads), pipeline);
 
   return recordJoint(y, [q, k, v], (dy, needs) => {
-    if ((options.backward ?? (Math.min(tq, tk) >= PRODUCTS_FROM ? 'products' : 'streaming')) === 'products') {
+    if ((options.backward ?? (isTiled(chosen) || Math.min(tq, tk) >= PRODUCTS_FROM ? 'products' : 'streaming')) === 'products') {
       const job = { q, k, v, dy, sums, keyMask, masked: mask !== undefined, causal, window: params.window, scale: params.scale, ...(options.workspaceBytes && { workspaceBytes: options.workspaceBytes }) };
       return backwardByProducts(device, job, needs);
     }

@@ -108,6 +108,11 @@ const attentions: readonly OpCase[] = [
     run: d => [8, 7].filter(width => attentionRuns(d, variant, width)).flatMap(width => [{}, { causal: true, window: 3 }, { mask: masks(d) }].flatMap(options =>
       both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, variant }), [[1, 6, 4, width], [1, 5, 2, width], [1, 5, 2, width]]))),
   })),
+  ...(['tiled32', 'tiled64'] as const).map((variant): OpCase => ({
+    name: `attention ${variant}`,
+    run: d => [8, 68, 132].filter(width => attentionRuns(d, variant, width)).flatMap(width => [{ causal: true, window: 3 }, { mask: masks(d) }].flatMap(options =>
+      both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, variant }), [[1, 6, 4, width], [1, 5, 2, width], [1, 5, 2, width]]))),
+  })),
   onEveryTile('attention backward by products', d => [8, 7].flatMap(width => [{}, { causal: true, window: 3, workspaceBytes: 8 * 4 * 5 * 4 }, { mask: masks(d) }].flatMap(options => [4, 5].flatMap(tk => (
     'mask' in options && tk === 4 ? [] : both(d, (q, k, v) => ops.attention(q!, k!, v!, { ...options, backward: 'products' }), [[1, 6, 4, width], [1, tk, 2, width], [1, tk, 2, width]])))))),
   {

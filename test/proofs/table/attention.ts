@@ -76,6 +76,17 @@ const peaked: Proof<Options> = {
   },
 };
 
+/** The kernels for GPUs on whatever adapter has the workgroup memory. */
+const tiled: Proof<Options> = {
+  ...attention, name: 'attention tiled', heavy: [],
+  draw: r => {
+    const { inputs: [q, k, v, ...rest], options } = drawn(r, { scale: 0.3, most: 3 });
+    const headDim = 4 * Math.ceil(options!.headDim / 4);
+    const wide = ({ shape }: Input): Input => float([...shape.slice(0, 3), headDim] as const, { scale: 0.3, most: 3 });
+    return { inputs: [wide(q!), wide(k!), { ...wide(v!), most: 1e30 }, ...rest], options: { ...options!, headDim, way: 'products', variant: r.pick(['tiled32', 'tiled64'] as const) } };
+  },
+};
+
 /** Keys that are one-hot and far apart: the softmax picks one key, and the result is that key's v to the bit. */
 const picked = proof<Options>({
   name: 'attention that picks', ops: ['attention'],
@@ -97,4 +108,4 @@ const picked = proof<Options>({
 });
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [attention, picked, peaked];
+export const PROOFS: readonly Proof[] = [attention, picked, peaked, tiled];
