@@ -31,6 +31,10 @@ test('blocks that live together do not overlap, and blocks that must be apart li
     });
     assert.ok(arenas.reduce((x, y) => x + y, 0) >= livenessBound(blocks));
   }
+  const apart = (...others: number[]): ReadonlySet<number> => new Set(others);
+  // a chain where each command reads one block and writes the next: by size first takes three buffers, two suffice
+  const chain = Array.from({ length: 12 }, (_, i) => ({ bytes: 1000, first: i, last: i + 1, apart: apart(...[i - 1, i + 1].filter(k => k >= 0 && k < 12)) }));
+  assert.equal(layOut(chain).arenas, [1024, 1024]);
   assert.is(livenessBound([{ bytes: 4, first: 0, last: 2, apart: new Set() }, { bytes: 8, first: 2, last: 3, apart: new Set() }, { bytes: 5, first: 3, last: 9, apart: new Set() }]), 13);
 });
 
