@@ -121,7 +121,10 @@ export function winner(rows: readonly Measured[]): Measured & { medianMs: number
   return timed.filter(r => r.medianMs <= 1.02 * best).sort((x, y) => x.splits - y.splits || x.medianMs - y.medianMs)[0]!;
 }
 
-/** Per class the tile that loses least over its products (geometric mean of its best time over the product's), and the workgroups that it had then. @param rows all products @returns by class */
+/** A class changes its tile for no less than this factor. */
+const WORTH = 1.02;
+
+/** Per class the tile that loses least over its products (geometric mean of its best time over the product's), and the workgroups that it had then; none where what ships is as fast. @param rows all products @returns by class */
 export function classWinners(rows: readonly TuneRow[]): TuningTable['classes'] {
   const classes: Record<string, { tile: string; groups: number }> = {};
   for (const name of new Set(rows.map(r => r.class))) {
@@ -130,12 +133,13 @@ export function classWinners(rows: readonly TuneRow[]): TuningTable['classes'] {
       const bests = mine.map(r => ({ r, best: r.candidates.filter(c => c.tile === tile && c.medianMs !== undefined).sort((x, y) => x.medianMs! - y.medianMs!)[0] }));
       if (bests.some(x => !x.best)) return []; // too slow or wrong somewhere in the class
       const loss = bests.reduce((sum, { r, best }) => sum + Math.log(best!.medianMs! / r.bestMs), 0) / bests.length;
+      const gain = bests.reduce((sum, { r, best }) => sum + Math.log(r.shippedMs / best!.medianMs!), 0) / bests.length; // NaN: what ships is wrong here
       const { rows: height, cols } = tileSize(tile);
       const groups = bests.map(({ r, best }) => { const [m, n, , batch = 1] = r.shape.split('x').map(Number); return Math.ceil(m! / height) * Math.ceil(n! / cols) * batch * best!.splits; });
-      return [{ tile, loss, groups: quantile(groups.sort((x, y) => x - y), 0.5) }];
+      return [{ tile, loss, gain, groups: quantile(groups.sort((x, y) => x - y), 0.5) }];
     });
     const best = scores.sort((x, y) => x.loss - y.loss)[0];
-    if (best) classes[name] = { tile: best.tile, groups: best.groups };
+    if (best && !(best.gain < Math.log(WORTH))) classes[name] = { tile: best.tile, groups: best.groups };
   }
   return classes;
 }
@@ -173,7 +177,7 @@ export async function benchTune({ profile, only, timeMs, output, json }: TuneOpt
   const info = device.gpu.adapterInfo;
   const before = await loadTuning(info);
   const earlier = before?.kernels === kernelVersion() ? before : undefined;
-  const measured = Object.fromEntries(rows.map(r => [r.shape, { tile: r.best.tile, splits: r.best.splits }]));
+  const measured = Object.fromEntries(rows.filter(r => !(r.bestMs > WORTH * r.shippedMs)).map(r => [r.shape, { tile: r.best.tile, splits: r.best.splits }]));
   const table: TuningTable = { kernels: kernelVersion(), shapes: { ...earlier?.shapes, ...measured }, classes: { ...earlier?.classes, ...classWinners(rows) } };
   const stored = await storeTuning(tuningKey(info), table);
   say(`stored in ${stored} for ${tuningKey(info)}; VL_JEPA_TUNING=off ignores it`);

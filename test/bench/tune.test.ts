@@ -33,12 +33,13 @@ test('the winner is the fastest, within 2 % the one in fewer parts; the shipped 
 });
 
 test('a class takes the tile that loses least over its products', () => {
-  const row = (m: number, times: readonly [number, number]): TuneRow => ({
-    use: '', shape: `${m}x128x64`, class: 'small', form: 'NN', best: { tile: 'tiled32', splits: 1 }, bestMs: Math.min(...times), shippedMs: 1, gflops: 1,
+  const row = (m: number, times: readonly [number, number], shippedMs = 2): TuneRow => ({
+    use: '', shape: `${m}x128x64`, class: 'small', form: 'NN', best: { tile: 'tiled32', splits: 1 }, bestMs: Math.min(...times), shippedMs, gflops: 1,
     candidates: [{ tile: 'tiled32', splits: 1, medianMs: times[0], nmse: 0 }, { tile: 'tiled64', splits: 2, medianMs: times[1], nmse: 0 }],
   });
   assert.equal(classWinners([row(128, [1, 1.1]), row(256, [3, 1])]), { small: { tile: 'tiled64', groups: 16 } });
-  assert.equal(classWinners([row(128, [1, 1.1]), row(256, [1, 1.2])]), { small: { tile: 'tiled32', groups: 16 } });
+  assert.equal(classWinners([row(128, [1, 1.1]), row(256, [1, 1.2], NaN)]), { small: { tile: 'tiled32', groups: 16 } });
+  assert.equal(classWinners([row(128, [1, 1.1], 1.01), row(256, [1, 1.2], 1)]), {}); // what ships is as fast
 });
 
 test.when(isNode, 'runs in Node only', 'a race checks every candidate and times the right ones', async () => {
