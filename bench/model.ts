@@ -22,30 +22,28 @@ import { pytorchTimes } from './pytorch.ts';
 export interface ModelRow {
   preset: string;
   name: string;
-  /** Why nothing was measured. */
-  skipped?: string;
-  gflop?: number;
-  weights?: number;
+  gflop: number;
+  weights: number;
   /** Values of the result that were compared with the eager run, all equal to the bit and finite. */
-  compared?: number;
+  compared: number;
   /** Recording, compiling and laying out; not part of the times. */
-  recordMs?: number;
+  recordMs: number;
   /** Wall time of a run until the GPU is done. */
-  medianMs?: number;
+  medianMs: number;
   /** Processor time of the process per run: what a busy machine disturbs least, on software adapters. */
-  cpuMs?: number;
-  rounds?: number;
-  gflops?: number;
+  cpuMs: number;
+  rounds: number;
+  gflops: number;
   /** Rate over that of the adapter's register-only fma, measured in turn: by wall time on a GPU, by processor time on a software adapter, whose cores others use too. */
-  share?: number;
+  share: number;
   /** Per run. */
-  submits?: number;
-  created?: number;
-  report?: PlanReport;
+  submits: number;
+  created: number;
+  report: PlanReport;
   /** Microseconds that encoding and submitting take of the calling thread, per dispatch. */
   hostUs?: number;
   /** Time by kernel, most first, of one run under timestamps. */
-  kernels?: readonly KernelTime[];
+  kernels: readonly KernelTime[];
   pytorchMs?: number;
 }
 
@@ -171,25 +169,17 @@ async function measure(device: Device, c: Pick<ModelCase, 'preset' | 'name' | 'f
   };
 }
 
-/** Why the adapter cannot take a case, or undefined. */
-function obstacle(device: Device, { weights, preset }: ModelCase): string | undefined {
-  const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
-  const table = { text: 4 * 262_144 * 768, embedding: 4 * 128_256 * 2048 }[preset] ?? 0;
-  return table > limit ? `a token table of ${Math.round(table / 2 ** 20)} MiB, and the adapter binds ${Math.round(limit / 2 ** 20)} MiB at most (${(weights / 1e6).toFixed(0)} million weights)` : undefined;
-}
-
 const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 2 : 0);
 
 function lines(row: ModelRow): string {
-  if (row.skipped) return `${row.name}: skipped, ${row.skipped}`;
   const { report } = row;
-  const timed = row.kernels!.reduce((ms, k) => ms + k.timeMs, 0);
-  const by = row.kernels!.slice(0, 6).map(k => `${k.name} ${((100 * k.timeMs) / timed).toFixed(0)} % (${k.runs})`).join(', ');
-  return `${row.name}: ${row.medianMs!.toFixed(2)} ms (median of ${row.rounds}; ${row.cpuMs!.toFixed(1)} ms of processor time), ${row.gflop!.toFixed(2)} GFLOP, ${row.gflops!.toFixed(1)} GFLOP/s, ${(100 * row.share!).toFixed(0)} % of register-only fma
-  right: ${row.compared} values equal to the bit with the run op by op, all finite; recorded in ${row.recordMs!.toFixed(0)} ms
-  per run: ${report!.dispatches} dispatches in ${report!.passes} passes, ${report!.pipelines} pipelines, ${row.submits} submits, ${row.created} objects created${row.hostUs === undefined ? '' : `, ${row.hostUs.toFixed(2)} us of the calling thread per dispatch`}
-  memory: ${(row.weights! / 1e6).toFixed(1)} million weights; intermediate tensors ${mib(report!.arenaBytes)} MiB, at least ${mib(report!.boundBytes)} MiB live at once: ${(report!.arenaBytes / report!.boundBytes).toFixed(3)} x the bound${
-  row.pytorchMs === undefined ? '' : `\n  PyTorch on this machine's GPU: ${row.pytorchMs.toFixed(2)} ms, ${(row.medianMs! / row.pytorchMs).toFixed(2)} x its time`}
+  const timed = row.kernels.reduce((ms, k) => ms + k.timeMs, 0);
+  const by = row.kernels.slice(0, 6).map(k => `${k.name} ${((100 * k.timeMs) / timed).toFixed(0)} % (${k.runs})`).join(', ');
+  return `${row.name}: ${row.medianMs.toFixed(2)} ms (median of ${row.rounds}; ${row.cpuMs.toFixed(1)} ms of processor time), ${row.gflop.toFixed(2)} GFLOP, ${row.gflops.toFixed(1)} GFLOP/s, ${(100 * row.share).toFixed(0)} % of register-only fma
+  right: ${row.compared} values equal to the bit with the run op by op, all finite; recorded in ${row.recordMs.toFixed(0)} ms
+  per run: ${report.dispatches} dispatches in ${report.passes} passes, ${report.pipelines} pipelines, ${row.submits} submits, ${row.created} objects created${row.hostUs === undefined ? '' : `, ${row.hostUs.toFixed(2)} us of the calling thread per dispatch`}
+  memory: ${(row.weights / 1e6).toFixed(1)} million weights; intermediate tensors ${mib(report.arenaBytes)} MiB, at least ${mib(report.boundBytes)} MiB live at once: ${(report.arenaBytes / report.boundBytes).toFixed(3)} x the bound${
+  row.pytorchMs === undefined ? '' : `\n  PyTorch on this machine's GPU: ${row.pytorchMs.toFixed(2)} ms, ${(row.medianMs / row.pytorchMs).toFixed(2)} x its time`}
   by kernel: ${by || 'the adapter has no timestamps'}`;
 }
 
@@ -222,14 +212,10 @@ export async function benchModel({ preset, tokens, rounds, pytorch, output, json
   const cases = modelCases(tokens ? [tokens] : device.adapter.class === 'gpu' ? [256, 2048] : [256]);
   for (const name of names) {
     for (const c of name === 'step' ? [stepCase(device)] : cases.filter(k => k.preset === name)) {
-      const skipped = 'runner' in c ? undefined : obstacle(device, c);
-      if (skipped) rows.push({ preset: c.preset, name: c.name, skipped });
-      else {
-        const runner = 'runner' in c ? await c.runner() : await forwardRunner(device, c);
-        const pytorchMs = times?.ms.get(c.name);
-        rows.push({ ...await measure(device, c, runner, peak, rounds), ...(pytorchMs === undefined ? {} : { pytorchMs }) });
-        runner.dispose();
-      }
+      const runner = 'runner' in c ? await c.runner() : await forwardRunner(device, c);
+      const pytorchMs = times?.ms.get(c.name);
+      rows.push({ ...await measure(device, c, runner, peak, rounds), ...(pytorchMs === undefined ? {} : { pytorchMs }) });
+      runner.dispose();
       say(lines(rows.at(-1)!));
     }
   }
