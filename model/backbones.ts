@@ -4,44 +4,67 @@ import type { Tensor } from '../engine/tensor.ts';
 import { WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
 import type { FolderInput } from '../weights/folder.ts';
+import type { Backbones, JointFields } from './backbone_folders.ts';
 import { vlJepaConfig } from './config.ts';
+import { isObject } from './config_reader.ts';
 import { jointTensors } from './joint_weights.ts';
+import { dtypeByName } from './model_options.ts';
+import type { LoadModelOptions } from './model_options.ts';
 import { readJson } from './network_folder.ts';
-import type { NetworkOptions } from './network_folder.ts';
+import type { NetworkPart } from './network_folder.ts';
 import { initParams } from './params.ts';
 import { Predictor } from './predictor.ts';
+import { PAPER } from './presets.ts';
+import { readSentenceModules } from './sentence_folder.ts';
 import { TextEncoder } from './text_encoder.ts';
 import { VisionEncoder } from './vision_encoder.ts';
 import { VLJEPA } from './vl_jepa.ts';
 import type { NewModelOptions } from './vl_jepa.ts';
 
-/** The folders of the three networks, in the hub's layout. */
-export interface Backbones {
-  readonly vision: FolderInput;
-  readonly predictor: FolderInput;
-  readonly text: FolderInput;
-}
-
-/** Fields of our config.json beside the three networks' own, for example `{ embedding_dim: 1536, predictor_layers: [8, 16] }`. */
-export type JointFields = Readonly<Record<string, unknown>>;
+/** Layers of the predictor that the paper uses, from the end. */
+const PAPER_LAYERS = 8;
 
 /**
  * @param folders V-JEPA 2, Llama, EmbeddingGemma
- * @param fields the joint settings; `dense` must fit the text folder when it is set
- * @param options device, seed of the new tensors, what learns (all by default)
+ * @param fields the joint settings
+ * @param options device, seed of the new tensors, what learns (all by default), dtype of the networks' matrices; the tokenizers are those of the text and the predictor folder
  * @throws ConfigError, WeightError
  */
-export async function fromBackbones(folders: Backbones, fields: JointFields, options: NewModelOptions & NetworkOptions): Promise<VLJEPA> {
+export async function fromBackbones(folders: Backbones, fields: JointFields, options: NewModelOptions & BackboneOptions): Promise<VLJEPA> {
   const { device } = options;
+  const [vision, predictor, text] = [await configOf(folders.vision), await configOf(folders.predictor), await configOf(folders.text)];
+  const layers = isObject(predictor) && Number.isInteger(predictor.num_hidden_layers) ? (predictor.num_hidden_layers as number) : PAPER_LAYERS;
   const config = vlJepaConfig({
-    ...fields, model_type: 'vl_jepa',
-    vision_config: await configOf(folders.vision), predictor_config: await configOf(folders.predictor), text_config: await configOf(folders.text),
+    embedding_dim: PAPER.embedding_dim, predictor_layers: [Math.max(0, layers - PAPER_LAYERS), layers], dense: await densePairOf(folders.text, text), ...fields,
+    model_type: 'vl_jepa', vision_config: vision, predictor_config: predictor, text_config: text,
   }, 'joint config');
+  const tokenizers = {
+    tokenizer: options.tokenizer ?? (await readJson(folderSource(folders.text), 'tokenizer.json')) as object | undefined,
+    queryTokenizer: options.queryTokenizer ?? (await readJson(folderSource(folders.predictor), 'tokenizer.json')) as object | undefined,
+  };
   const map = await loadAll(device, folders, config.predictorLayers.join(':'), options);
-  const fresh = jointTensors(config).filter(({ name }) => !map.has(name) && !map.has(`${name}#0`));
+  const specs = jointTensors(config);
+  const wanted = new Set(specs.map(({ name }) => name));
+  for (const [name, tensor] of map) {
+    if (wanted.has(name.replace(/#\d+$/, ''))) continue;
+    tensor.dispose(); // Dense layers that the joint model leaves out
+    map.delete(name);
+  }
+  const fresh = specs.filter(({ name }) => !map.has(name) && !map.has(`${name}#0`));
   const init = { ...options.init, log_scale: { value: config.logitScaleInit } };
   for (const [name, tensor] of initParams(device, fresh, options.seed ?? 0, init).entries()) map.set(name, tensor);
-  return VLJEPA.fromTensors(config, map, options);
+  return VLJEPA.fromTensors(config, map, { ...options, ...tokenizers });
+}
+
+/** What loading three folders takes besides. */
+export type BackboneOptions = Pick<LoadModelOptions, 'dtype' | 'progress' | 'signal'>;
+
+/** Inner width of the text folder's two Dense layers; 0 where it has none, or others. */
+async function densePairOf(input: FolderInput, text: unknown): Promise<number> {
+  const width = isObject(text) ? Number(text.hidden_size) : 0;
+  const { dense: [up, down, ...more] } = await readSentenceModules(folderSource(input), width);
+  const pair = up && down && more.length === 0 && !up.bias && !down.bias && down.outFeatures === width;
+  return pair ? up.outFeatures : 0;
 }
 
 async function configOf(input: FolderInput): Promise<unknown> {
@@ -51,13 +74,15 @@ async function configOf(input: FolderInput): Promise<unknown> {
   return json;
 }
 
-async function loadAll(device: Device, folders: Backbones, layers: string, options: NetworkOptions): Promise<Map<string, Tensor>> {
+async function loadAll(device: Device, folders: Backbones, layers: string, { dtype, progress, signal }: BackboneOptions): Promise<Map<string, Tensor>> {
   const map = new Map<string, Tensor>();
+  const by = dtypeByName(dtype);
+  const options = (part: NetworkPart) => ({ dtype: by(`${part}.`), progress, signal });
   try {
     const collect = (prefix: string, entries: [string, Tensor][]) => entries.forEach(([name, tensor]) => map.set(prefix + name, tensor));
-    collect('vision.', (await VisionEncoder.load(device, folders.vision, options)).params.entries());
-    collect('predictor.', (await Predictor.load(device, folders.predictor, { ...options, layers })).params.entries());
-    collect('text.', (await TextEncoder.load(device, folders.text, options)).params.entries());
+    collect('vision.', (await VisionEncoder.load(device, folders.vision, options('vision'))).params.entries());
+    collect('predictor.', (await Predictor.load(device, folders.predictor, { ...options('predictor'), layers })).params.entries());
+    collect('text.', (await TextEncoder.load(device, folders.text, options('text'))).params.entries());
     return map;
   } catch (error) {
     for (const tensor of map.values()) tensor.dispose();

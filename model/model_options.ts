@@ -1,5 +1,6 @@
 /** What the constructors and the batched functions of the joint model take. */
 import type { Device } from '../engine/device.ts';
+import type { JointFields } from './backbone_folders.ts';
 import type { InitTable } from './init.ts';
 import type { TrainParts } from './joint_weights.ts';
 import type { NetworkPart } from './network_folder.ts';
@@ -24,6 +25,10 @@ export interface LoadModelOptions extends ModelOptions {
   readonly device?: Device;
   /** How matrices are held on the GPU, for all networks or each, f32 by default; what learns has to be f32. The heads are always f32. */
   readonly dtype?: WeightDtype | Readonly<Partial<Record<NetworkPart, WeightDtype>>>;
+  /** Three folders: settings of the joint model in place of the paper's. */
+  readonly joint?: JointFields;
+  /** Three folders: seed of the untrained heads, default 0. */
+  readonly seed?: number;
   readonly progress?: (event: Progress) => void;
   readonly signal?: AbortSignal;
 }

@@ -17,6 +17,7 @@ import type { FolderInput } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import { ConfigError, vlJepaConfig } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
+import { isThreeFolders, type Backbones } from './backbone_folders.ts';
 import { ForwardPlans } from './forward_plans.ts';
 import { checkTrainable, jointBytes, jointTensors, orderedParams, partOf, TRAIN_ALL, TRAIN_NONE, writeJoint } from './joint_weights.ts';
 import type { StoredDtype, TrainParts } from './joint_weights.ts';
@@ -77,14 +78,18 @@ export class VLJEPA {
   }
 
   /**
-   * Loads a joint checkpoint.
+   * Loads a joint checkpoint, or the three networks that one is made of, with untrained heads.
    *
-   * @param source folder path, base URL, map of files, directory handle, or the files of a file picker
-   * @param options device, progress, signal, what learns
+   * @param source folder path, base URL, map of files, directory handle, or the files of a file picker; or `{ vision, predictor, text }`, three such folders in the hub's layout
+   * @param options device, dtype, progress, signal, what learns; for three folders also joint settings and the seed of the heads
    * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled
    */
-  static async fromPretrained(source: FolderInput | readonly File[], options: LoadModelOptions = {}): Promise<VLJEPA> {
+  static async fromPretrained(source: FolderInput | readonly File[] | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
     const { signal, progress } = options;
+    if (isThreeFolders(source)) {
+      const { fromBackbones } = await import('./backbones.ts'); // which imports this file
+      return fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device: options.device ?? (await openDevice()) });
+    }
     const input = Array.isArray(source) ? new Map((source as readonly File[]).map((file) => [file.name, file])) : (source as FolderInput);
     const folder = folderSource(input, signal ? { signal } : {});
     const json = await readJson(folder, 'config.json');

@@ -3,11 +3,12 @@ import { scope } from '../../engine/memory.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import type { Device } from '../../engine/device.ts';
 import { ConfigError } from '../../model/config.ts';
-import { TRAIN_NONE, TRAIN_PAPER, VLJEPA } from '../../model/vl_jepa.ts';
+import { TRAIN_ALL, TRAIN_NONE, TRAIN_PAPER, VLJEPA } from '../../model/vl_jepa.ts';
 import type { Picture, TokenBatch } from '../../model/vl_jepa.ts';
 import { backward } from '../../kernels/backward.ts';
 import { sum } from '../../kernels/elementwise.ts';
 import { assert, close, device, isNode, random, suite } from '../harness.ts';
+import { goldenFolder } from './golden.ts';
 
 const test = suite('VLJEPA');
 
@@ -243,6 +244,27 @@ test('empty batches give empty results', async () => {
   y.dispose();
   x.dispose();
   model.dispose();
+});
+
+test('three folders of the hub make a joint model with untrained heads, each network in its own dtype', async () => {
+  const d = await device();
+  const folder = goldenFolder('twin/tiny');
+  const folders = { vision: folder.sub('vision'), predictor: folder.sub('predictor'), text: folder.sub('text') };
+  const before = d.memory().liveTensors;
+  const model = await VLJEPA.fromPretrained(folders, { device: d, joint: { embedding_dim: 24 }, dtype: { vision: 'bf16', text: 'int8' }, seed: 3 });
+  assert.equal(model.config.predictorLayers, [0, model.config.predictor.layers], 'all layers where there are no more than 8');
+  const dtypes = (pattern: RegExp): string[] => [...new Set([...model.tensors()].filter(([name]) => pattern.test(name)).map(([, t]) => t.dtype))];
+  assert.equal(dtypes(/^vision.*mlp.*weight$/), ['bf16']);
+  assert.equal(dtypes(/^predictor|head|projection|log_scale|norm/), ['f32']);
+  assert.equal(dtypes(/^text.*(proj|embed_tokens)\.weight$/), ['i8']);
+  assert.is(model.tensors().get('text_head.weight')!.shape[0], 24);
+  assert.throws(() => model.setTrainable(TRAIN_ALL), /setTrainable: vision\..* is bf16, expected f32 for what learns/);
+  model.dispose();
+  assert.is(d.memory().liveTensors, before);
+  const message = await VLJEPA.fromPretrained({ ...folders, text: new Map() }, { device: d }).then(() => 'loaded', (e: Error) => e.message);
+  assert.match(message, /config\.json is missing, expected the folder of a network/);
+  assert.match(await VLJEPA.fromPretrained(folders, { device: d, dtype: { text: 'half' as 'f16' } }).then(() => 'loaded', (e: Error) => e.message), /dtype of text: dtype is "half"/);
+  assert.is(d.memory().liveTensors, before);
 });
 
 test.run();
