@@ -1,4 +1,5 @@
 // What one dispatch costs the host: Dawn's null backend takes every command and computes nothing, so time is the library's, the binding's and Dawn's own.
+import { readFileSync } from 'node:fs';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { GPUBufferUsageBits, scope } from '../engine/memory.ts';
@@ -22,19 +23,13 @@ export interface Overhead {
 
 const DISPATCHES = 2000;
 
-const SHADER = `@group(0) @binding(0) var<uniform> scale: vec4f;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@compute @workgroup_size(64) fn forward(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x] * scale.x + w[id.x]; }`;
-
 /** The bare loop: four pipelines in turn, forty groups, offsets made beforehand. */
 function bareLoop({ gpu }: Device): () => void {
   const layout = gpu.createBindGroupLayout({ entries: [
     { binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 16 } },
     ...(['read-only-storage', 'read-only-storage', 'storage'] as const).map((type, i) => ({ binding: i + 1, visibility: 4, buffer: { type } })),
   ] });
-  const module = gpu.createShaderModule({ code: SHADER });
+  const module = gpu.createShaderModule({ code: readFileSync(new URL('../../bench/overhead.wgsl', import.meta.url), 'utf8') });
   const pipelines = Array.from({ length: 4 }, () => gpu.createComputePipeline({ layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'forward' } }));
   const uniforms = gpu.createBuffer({ size: 256 * DISPATCHES, usage: GPUBufferUsageBits.UNIFORM | GPUBufferUsageBits.COPY_DST });
   const buffers = Array.from({ length: 30 }, () => gpu.createBuffer({ size: 65_536, usage: GPUBufferUsageBits.STORAGE }));
