@@ -38,7 +38,7 @@ const shared = t => {
     : `// Each invocation owns a tile of ${shape}; the 8 × 8 of a workgroup lie side by side, so that neighbours read neighbouring columns of b.`;
 };
 
-const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), batched; op transposes when its override says so.
+const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]) + residual[m, n], batched; op transposes when its override says so.
 // Written by kernels/gen_matmul.mjs: change the generator. No barriers, no workgroup memory.
 ${shared(t)}
 // Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
@@ -48,6 +48,7 @@ ${t.lanes > 1 ? 'enable subgroups;\n' : ''}override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation, for the backward
+override RESIDUAL: bool = false; // adds what pre holds, after the activation and before KEEP writes it
 override ADD: bool = false; // adds to what y holds
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 
@@ -69,7 +70,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b4: array<B4Stored>; // [batch or 1, K, N], transposed [.., N, K]
 @group(0) @binding(3) var<storage, read> bias4: array<Bias4Stored>; // [N]
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
-@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
+@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP or RESIDUAL
 @group(0) @binding(6) var<storage, read> a1: array<A1Stored>; // the same five for any shape
 @group(0) @binding(7) var<storage, read> b1: array<B1Stored>;
 @group(0) @binding(8) var<storage, read> bias1: array<Bias1Stored>;
@@ -147,8 +148,10 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   var v = sum;
   if (HAS_BIAS) { v += load_bias4(col / 4u); }
   if (ADD) { v += y4[at]; }
+  var activated = activate(v);
+  if (RESIDUAL) { activated += pre4[at]; }
   if (KEEP) { pre4[at] = v; }
-  y4[at] = activate(v);
+  y4[at] = activated;
 }
 
 fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -161,8 +164,9 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
   if (ADD) {
     for (var i = 0u; i < 4u && col + i < params.n; i++) { v[i] += y1[at + i]; }
   }
-  let activated = activate(v);
+  var activated = activate(v);
   for (var i = 0u; i < 4u && col + i < params.n; i++) {
+    if (RESIDUAL) { activated[i] += pre1[at + i]; }
     if (KEEP) { pre1[at + i] = v[i]; }
     y1[at + i] = activated[i];
   }
@@ -248,6 +252,7 @@ const sum = () => `// y[i] = act(Σ_s part[s, i] + bias[i mod N]), s in order: t
 // uses: gelu4, gelu_tanh4, silu4
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation
+override RESIDUAL: bool = false; // adds what pre holds, after the activation and before KEEP writes it
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 
 struct Params { count: u32, n: u32, splits: u32 }
@@ -255,7 +260,7 @@ struct Params { count: u32, n: u32, splits: u32 }
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, count]
 @group(0) @binding(2) var<storage, read> bias: array<BiasStored>; // [N]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
-@group(0) @binding(4) var<storage, read_write> pre: array<f32>; // [count] when KEEP
+@group(0) @binding(4) var<storage, read_write> pre: array<f32>; // [count] when KEEP or RESIDUAL
 
 ${epilogue()}
 @compute @workgroup_size(64)
@@ -265,8 +270,10 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
   var total = part[i];
   for (var s = 1u; s < params.splits; s++) { total += part[s * params.count + i]; }
   if (HAS_BIAS) { total += load_bias(i % params.n); }
+  var activated = activate(vec4f(total)).x;
+  if (RESIDUAL) { activated += pre[i]; }
   if (KEEP) { pre[i] = total; }
-  y[i] = activate(vec4f(total)).x;
+  y[i] = activated;
 }
 `;
 

@@ -20,7 +20,7 @@ const folder = dirname(fileURLToPath(import.meta.url));
 const each = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 const lanes = t => (t.rows / t.perRow) * (t.cols / t.perCol);
 
-const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), batched; op transposes when its override says so.
+const head = t => `// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]) + residual[m, n], batched; op transposes when its override says so.
 // Written by kernels/gen_matmul_tiled.mjs: change the generator. For GPUs: workgroup memory and barriers, which software adapters pay dearly.
 // ${lanes(t)} invocations own a tile of ${t.rows} × ${t.cols}, ${t.perRow} × ${t.perCol} each; steps of ${t.depth} k lie in workgroup memory, k by k, ${t.buffers === 2 ? 'in two buffers' : 'in one buffer'}, and the next step is loaded into registers meanwhile.
 // Split k: with splits > 1 each part of k writes its own y, and split_sum.wgsl adds them in order. Rows and columns beyond the end are clamped
@@ -30,6 +30,7 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation, for the backward
+override RESIDUAL: bool = false; // adds what pre holds, after the activation and before KEEP writes it
 override ADD: bool = false; // adds to what y holds
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
 
@@ -51,7 +52,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b4: array<B4Stored>; // [batch or 1, K, N], transposed [.., N, K]
 @group(0) @binding(3) var<storage, read> bias4: array<Bias4Stored>; // [N]
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
-@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
+@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP or RESIDUAL
 @group(0) @binding(6) var<storage, read> a1: array<A1Stored>; // the same five for any shape
 @group(0) @binding(7) var<storage, read> b1: array<B1Stored>;
 @group(0) @binding(8) var<storage, read> bias1: array<Bias1Stored>;
@@ -122,8 +123,10 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   var v = sum;
   if (HAS_BIAS) { v += load_bias4(col / 4u); }
   if (ADD) { v += y4[at]; }
+  var activated = activate(v);
+  if (RESIDUAL) { activated += pre4[at]; }
   if (KEEP) { pre4[at] = v; }
-  y4[at] = activate(v);
+  y4[at] = activated;
 }
 
 fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -137,8 +140,9 @@ fn store_ragged(base: u32, row: u32, col: u32, sum: vec4f) {
   if (ADD) {
     for (var i = 0u; i < 4u && col + i < params.n; i++) { v[i] += y1[at + i]; }
   }
-  let activated = activate(v);
+  var activated = activate(v);
   for (var i = 0u; i < 4u && col + i < params.n; i++) {
+    if (RESIDUAL) { activated[i] += pre1[at + i]; }
     if (KEEP) { pre1[at + i] = v[i]; }
     y1[at + i] = activated[i];
   }

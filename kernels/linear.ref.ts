@@ -1,4 +1,4 @@
-// y = act(x Wᵀ + bias)
+// y = act(x Wᵀ + bias) + residual
 import { gelu, geluGradRef, geluTanh, geluTanhGradRef, silu, siluGradRef } from './activation.ref.ts';
 import { columnSumRef } from './column_sum.ref.ts';
 import { matmulGradRef, matmulRef } from './matmul.ref.ts';
@@ -7,15 +7,16 @@ const ACTIVATIONS = { none: (v: number): number => v, gelu, gelu_tanh: geluTanh,
 
 /**
  * Affine map and activation in float64.
- * @param x [m, k] @param weight [n, k] @param bias [n], or none @param sizes m, n, k and the activation
+ * @param x [m, k] @param weight [n, k] @param bias [n], or none @param sizes m, n, k and the activation @param residual [m, n], or none
  * @returns [m, n]
  */
 export function linearRef(
   x: Float64Array, weight: Float64Array, bias: Float64Array | undefined,
   { m, n, k, activation = 'none' }: { m: number; n: number; k: number; activation?: keyof typeof ACTIVATIONS },
+  residual?: Float64Array,
 ): Float64Array {
   const act = ACTIVATIONS[activation];
-  return matmulRef(x, weight, { batch: 1, m, n, k, transposeB: true }).map((v, i) => act(v + (bias ? bias[i % n]! : 0)));
+  return matmulRef(x, weight, { batch: 1, m, n, k, transposeB: true }).map((v, i) => act(v + (bias ? bias[i % n]! : 0)) + (residual ? residual[i]! : 0));
 }
 
 const SLOPES: Readonly<Record<keyof typeof ACTIVATIONS, (v: Float64Array, dy: Float64Array) => Float64Array>> = {
@@ -23,7 +24,7 @@ const SLOPES: Readonly<Record<keyof typeof ACTIVATIONS, (v: Float64Array, dy: Fl
 };
 
 /**
- * The gradients of `linearRef`: dpre = dy act'(pre), then those of the product; dbias = column sums of dpre.
+ * The gradients of `linearRef` but for the residual, whose gradient is dy: dpre = dy act'(pre), then those of the product; dbias = column sums of dpre.
  * @param x [m, k] @param weight [n, k] @param bias [n], or none @param dy [m, n] @param sizes m, n, k and the activation
  * @returns dx [m, k], dweight [n, k], dbias [n]
  */

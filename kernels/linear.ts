@@ -24,37 +24,49 @@ function activationGradient(activation: Exclude<Activation, 'none'>, pre: Tensor
   return dx;
 }
 
+/** What follows the product of `linear`. */
+export interface LinearOptions {
+  activation?: Activation;
+  int8?: boolean;
+  residual?: Tensor | undefined;
+}
+
 /**
- * Affine map along the last axis: y = act(x Wᵀ + bias), bias and activation in the epilogue of the product. The weight lies as checkpoints store it.
- * Gradients: dpre = dy ⊙ act'(pre), dx = dpre W, dW = dpreᵀ x (long sums cut and added in order), dbias = column sums of dpre.
+ * Affine map along the last axis: y = act(x Wᵀ + bias) + residual, all of it in the epilogue of the product. The weight lies as checkpoints store it.
+ * Gradients: dpre = dy ⊙ act'(pre), dx = dpre W, dW = dpreᵀ x (long sums cut and added in order), dbias = column sums of dpre, dresidual = dy.
  * NaN or Inf in x, weight or bias makes what depends on it not finite (an infinity may become NaN).
  * @param x [..., K] float
  * @param weight [N, K] float
  * @param bias [N] f32, or none
- * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts; int8: x is rounded to bytes and multiplied with an i8 weight in whole numbers, for inference (matmul_dot8.ts)
+ * @param options activation: 'none' (default), 'gelu' (exact), 'gelu_tanh' or 'silu', as in activation.ts; int8: x is rounded to bytes and multiplied with an i8 weight in whole numbers, for inference (matmul_dot8.ts); residual: [..., N] f32, added last, not with int8
  * @returns [..., N]
- * @throws ShapeError when the last axis of x is not that of weight, or bias is not [N]
+ * @throws ShapeError when the last axis of x is not that of weight, bias is not [N], or residual is not [..., N] of f32, or comes with int8
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none', int8 = false }: { activation?: Activation; int8?: boolean } = {}): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none', int8 = false, residual }: LinearOptions = {}): Tensor {
   if (x.shape.length < 1) throw new ShapeError(`linear: x has shape ${showShape(x.shape)}, expected [..., K]`);
   const k = x.shape.at(-1)!;
   checkShape('linear', 'weight', weight, [null, k], `the last axis of x ${showShape(x.shape)}`);
   const n = weight.shape[0]!;
   if (bias) checkShape('linear', 'bias', bias, [n], `the rows of weight ${showShape(weight.shape)}`);
   for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkFloat('linear', name, t);
-  checkSameDevice('linear', x, weight, bias);
+  const lead = x.shape.slice(0, -1);
+  if (residual) {
+    checkShape('linear', 'residual', residual, [...lead, n], `x ${showShape(x.shape)} and weight ${showShape(weight.shape)}`);
+    if (residual.dtype !== 'f32' || int8) throw new ShapeError(`linear: residual is ${residual.dtype}${int8 ? ' beside int8' : ''}, expected f32 and no int8`);
+  }
+  checkSameDevice('linear', x, weight, bias, residual);
   if (int8) return linearInt8(x, weight, bias, activation);
   const { device } = x;
-  const lead = x.shape.slice(0, -1);
   const m = lead.reduce((p, s) => p * s, 1);
   const wanted = gradEnabled() && (x.needsGrad || weight.needsGrad || bias?.needsGrad === true);
-  const { y, pre } = multiply(device, { a: x, b: weight, m, n, k, transposeB: true, bias, activation, keep: wanted && activation !== 'none' }, [...lead, n]);
-  return recordJoint(y, [x, weight, bias], (dy, [forX, forWeight, forBias]) => {
-    const dpre = activation === 'none' ? dy : activationGradient(activation, pre!, dy);
+  const { y, pre } = multiply(device, { a: x, b: weight, m, n, k, transposeB: true, bias, activation, residual, keep: wanted && activation !== 'none' }, [...lead, n]);
+  return recordJoint(y, [x, weight, bias, residual], (dy, [forX, forWeight, forBias, forResidual]) => {
+    const dpre = activation === 'none' || !pre ? dy : activationGradient(activation, pre, dy);
     return [
       forX ? multiply(device, { a: dpre, b: weight, m, n: k, k: n }, x.shape).y : undefined,
       forWeight ? multiply(device, { a: dpre, b: x, m: n, n: k, k: m, transposeA: true }, weight.shape).y : undefined,
       forBias ? columnSum(dpre.view([m, n])) : undefined,
+      forResidual ? dy : undefined,
     ];
   });
 }

@@ -96,6 +96,8 @@ export interface Product {
   activation?: Activation;
   /** Also return what went into the activation. */
   keep?: boolean;
+  /** [batch, m, n] f32, as y lies, added after the activation. */
+  residual?: Tensor | undefined;
   /** Matrices that lie inside larger tensors; contiguous ones need none. */
   places?: Places;
   /** Written, or with `add` added to, instead of a new tensor. Long sums are not cut then. */
@@ -118,13 +120,13 @@ function splitsFor({ groups, splits: wanted }: Plan, tiles: number, k: number): 
 }
 
 /**
- * The product behind `matmul`, `linear` and their gradients: y = act(op(a) op(b) + bias). Checks nothing and records no gradient.
+ * The product behind `matmul`, `linear` and their gradients: y = act(op(a) op(b) + bias) + residual. Checks nothing and records no gradient.
  * Long sums are cut into parts along k, written apart and added in a fixed order, so results are the same in every run.
  * @param device where @param product operands, sizes and what follows the sum @param shape of y, as many elements as batch · m · n
  * @returns y [shape] and, with `keep`, pre [shape], the input of the activation
  */
 export function multiply(device: Device, product: Product, shape: readonly number[]): { y: Tensor; pre: Tensor | undefined } {
-  const { a, b, m, n, k, transposeA = false, transposeB = false, batch = 1, bias, activation = 'none', keep = false, into, add = false } = product;
+  const { a, b, m, n, k, transposeA = false, transposeB = false, batch = 1, bias, activation = 'none', keep = false, residual, into, add = false } = product;
   const places = product.places ?? {
     a: { row: transposeA ? m : k, stride: product.sharedA ? 0 : m * k }, b: { row: transposeB ? k : n, stride: product.sharedB ? 0 : k * n }, y: { row: n, stride: m * n },
   };
@@ -132,6 +134,7 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const y = into ?? Tensor.empty(device, shape);
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
+    const beside = residual && residualBinding(residual, pre, [a, b, bias]);
     const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
     const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
     const units = device.matrixUnits && aligned && a.dtype === 'f16' && b.dtype === 'f16' && override === undefined;
@@ -141,24 +144,33 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const tiles_n = Math.ceil(n / cols);
     const { splits, chunk } = k === 0 || into ? { splits: 1, chunk: Math.max(4, Math.ceil(k / 4) * 4) } : splitsFor(plan, tiles_m * tiles_n * batch, k);
     const part = splits > 1 ? Tensor.empty(device, [splits, batch, m, n]) : y;
-    const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
-    const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 } : after;
+    const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, RESIDUAL: residual ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
+    const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, RESIDUAL: 0, ACTIVATION: 0 } : after;
     const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ADD: add ? 1 : 0, ...here };
     const params = { m, n, k, ...strides(places), batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
     const groups = tiles_m * tiles_n * splits * batch;
     const unused = Tensor.empty(device, [4]); // bindings are never optional
     const noBias = Tensor.empty(device, [4]); // not b: a quantised one brings a binding for its scales, which the layout lacks where no bias is read
     const bound = splits > 1 ? noBias : bias ?? noBias;
-    const kept = splits > 1 ? unused : pre ?? unused;
-    if (!kernel) dispatch(device, matmul_subgroup, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants: { ...constants, DEPTH: unitsDepth(device) } });
-    else if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: kept }, params, groups, { constants });
-    else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: kept }, params, groups, { constants });
+    const kept = beside ?? pre ?? unused;
+    if (!kernel) dispatch(device, matmul_subgroup, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: splits > 1 ? unused : kept }, params, groups, { constants: { ...constants, DEPTH: unitsDepth(device) } });
+    else if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: splits > 1 ? unused : kept }, params, groups, { constants });
+    else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: splits > 1 ? unused : kept }, params, groups, { constants });
     if (splits > 1) {
       const count = batch * m * n;
-      dispatch(device, split_sum, 'forward', { part, bias: bias ?? noBias, y, pre: pre ?? unused }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
+      dispatch(device, split_sum, 'forward', { part, bias: bias ?? noBias, y, pre: kept }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
     }
     return { y, pre };
   });
+}
+
+/** What is bound in place of pre: the residual itself, or pre with the residual in it where pre is written, or a copy where its buffer is read besides. */
+function residualBinding(residual: Tensor, pre: Tensor | undefined, read: readonly (Tensor | undefined)[]): Tensor {
+  const { storage } = residual;
+  if (!pre && !read.some(t => t?.storage === storage || t?.scales?.storage === storage)) return residual;
+  const copy = pre ?? Tensor.empty(residual.device, residual.shape);
+  residual.device.copy(residual, copy);
+  return copy;
 }
 
 /** Fields of `strides` that are places; the rest are counts. */
@@ -246,7 +258,7 @@ function addParts(parts: Tensor, shape: readonly number[]): Tensor {
   if (y.size === 0) return y;
   if (splits === 0) return Tensor.zeros(parts.device, shape);
   const unused = Tensor.empty(parts.device, [4]);
-  const constants = { HAS_BIAS: 0, KEEP: 0, ACTIVATION: 0 };
+  const constants = { HAS_BIAS: 0, KEEP: 0, RESIDUAL: 0, ACTIVATION: 0 };
   dispatch(parts.device, split_sum, 'forward', { part: parts, bias: parts, y, pre: unused }, { count: y.size, n: 1, splits }, Math.ceil(y.size / 64), { constants });
   return y;
 }

@@ -1,4 +1,4 @@
-// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]), batched, for a and b in f16 with sums in f32 on the adapter's matrix units: chromium_experimental_subgroup_matrix
+// y[m, n] = act(Σ_k op(a)[m, k] op(b)[k, n] + bias[n]) + residual[m, n], batched, for a and b in f16 with sums in f32 on the adapter's matrix units: chromium_experimental_subgroup_matrix
 // with matrices of 16 × 16 × 16 and subgroups of 32. Compiles on Dawn's validating backend; it has not run on a GPU yet.
 // Four subgroups, 2 × 2, own a tile of 128 × 128, 64 × 64 each; steps of 32 k (16 where workgroup memory
 // is short of 24 KiB) lie in workgroup memory, rows 8 further apart so that they spread over the banks. There is no
@@ -12,6 +12,7 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override KEEP: bool = false; // also writes what went into the activation, for the backward
+override RESIDUAL: bool = false; // adds what pre holds, after the activation and before KEEP writes it
 override ADD: bool = false; // adds to what y holds
 override DEPTH: u32 = 32u; // k per step: 16 or 32
 override ACTIVATION: u32 = 0u; // 0 none, 1 gelu, 2 gelu_tanh, 3 silu
@@ -33,7 +34,7 @@ struct Params { // as in matmul_tiled*.wgsl
 @group(0) @binding(2) var<storage, read> b4: array<vec4<f16>>; // [batch or 1, K, N], transposed [.., N, K]
 @group(0) @binding(3) var<storage, read> bias4: array<Bias4Stored>; // [N]
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4f>; // [splits, batch, M, N]
-@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP
+@group(0) @binding(5) var<storage, read_write> pre4: array<vec4f>; // [batch, M, N] when KEEP or RESIDUAL
 
 var<workgroup> a_panel: array<f16, 128u * (DEPTH + 8u)>; // op(a) [128, DEPTH], rows DEPTH + 8 apart
 var<workgroup> b_panel: array<f16, 128u * (DEPTH + 8u)>; // op(b) transposed [128, DEPTH], rows DEPTH + 8 apart
@@ -94,8 +95,10 @@ fn store(base: u32, row: u32, col: u32, from_slot: u32, lane: u32) {
     let at = (base + r * params.y_row + c) / 4u;
     if (HAS_BIAS) { v += load_bias4(c / 4u); }
     if (ADD) { v += y4[at]; }
+    var activated = activate(v);
+    if (RESIDUAL) { activated += pre4[at]; }
     if (KEEP) { pre4[at] = v; }
-    y4[at] = activate(v);
+    y4[at] = activated;
   }
 }
 

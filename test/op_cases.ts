@@ -89,6 +89,7 @@ const products: readonly OpCase[] = [
       ...both(d, (x, w) => ops.linear(x!, w!, undefined, { activation }), [[m!, k!], [n!, k!]], 0.2),
       ops.linear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), Tensor.from(d, random([n!], 7)), { activation }),
       ops.linear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), undefined, { activation }),
+      ...both(d, (x, w, b, residual) => ops.linear(x!, w!, b, { activation, residual }), [[m!, k!], [n!, k!], [n!], [m!, n!]], 0.2),
     ]),
   ])),
   {

@@ -73,7 +73,7 @@ const matmul = proof<Product>({
   ],
 });
 
-interface Affine { readonly lead: readonly number[]; readonly m: number; readonly n: number; readonly k: number; readonly bias: boolean; readonly activation: 'none' | 'gelu' | 'gelu_tanh' | 'silu'; readonly tile: TileName }
+interface Affine { readonly lead: readonly number[]; readonly m: number; readonly n: number; readonly k: number; readonly bias: boolean; readonly residual: boolean; readonly activation: 'none' | 'gelu' | 'gelu_tanh' | 'silu'; readonly tile: TileName }
 
 function linear(name: string, activations: readonly Affine['activation'][], exact: boolean): Proof {
   return proof<Affine>({
@@ -81,25 +81,25 @@ function linear(name: string, activations: readonly Affine['activation'][], exac
     draw: r => {
       const { m, n, k } = sizes(r);
       const lead = r.pick([[m], [1, m], ...(m % 2 ? [] : [[2, m / 2]])]);
-      const bias = r.chance(0.5);
+      const [bias, residual] = [r.chance(0.5), r.chance(0.3)];
       const activation = r.pick(activations);
       const [most, scale] = exact ? [MULTIPLIABLE, 1] : [1e3, 0.3];
       return {
-        inputs: [half([...lead, k], { most, scale, grad: !r.chance(0.2) }), weight([n, k], { most, scale, grad: !r.chance(0.2) }), ...(bias ? [half([n], { most, grad: !r.chance(0.2) })] : [])],
-        options: { lead, m, n, k, bias, activation, tile: tile(r) },
+        inputs: [half([...lead, k], { most, scale, grad: !r.chance(0.2) }), weight([n, k], { most, scale, grad: !r.chance(0.2) }), ...(bias ? [half([n], { most, grad: !r.chance(0.2) })] : []), ...(residual ? [float([...lead, n], { most, grad: !r.chance(0.2) })] : [])],
+        options: { lead, m, n, k, bias, residual, activation, tile: tile(r) },
       };
     },
-    run: ([x, w, b], { tile: forced, activation }) => onTile(forced, () => ops.linear(x!, w!, b, { activation })),
-    reference: ([x, w, b], { options }) => linearRef(x!, w!, b, options),
-    backward: ([x, w, b], dy, { options }) => linearGradRef(x!, w!, b, dy, options).slice(0, b ? 3 : 2),
+    run: ([x, w, ...more], { tile: forced, activation, bias, residual }) => onTile(forced, () => ops.linear(x!, w!, bias ? more[0] : undefined, { activation, residual: residual ? more.at(-1) : undefined })),
+    reference: ([x, w, ...more], { options }) => linearRef(x!, w!, options.bias ? more[0] : undefined, options, options.residual ? more.at(-1) : undefined),
+    backward: ([x, w, ...more], dy, { options }) => [...linearGradRef(x!, w!, options.bias ? more[0] : undefined, dy, options).slice(0, options.bias ? 3 : 2), ...(options.residual ? [dy] : [])],
     limit: 1e-11, ...(exact && { exact: 'integers' as const, heavy: HEAVY }), nonfinite: 'not finite',
-    rows: c => ({ inputs: c.inputs.map((_, i) => (i ? undefined : 0)), outputs: [0] }),
+    rows: c => ({ inputs: c.inputs.map((_, i) => (i && !(c.options.residual && i === c.inputs.length - 1) ? undefined : 0)), outputs: [0] }),
   });
 }
 
 const HEAVY = [{
   name: 'a training step of 16,384 tokens', case: {
-    inputs: [float([16_384, 96]), float([64, 96]), float([64])], options: { lead: [16_384], m: 16_384, n: 64, k: 96, bias: true, activation: 'none', tile: undefined } as Affine,
+    inputs: [float([16_384, 96]), float([64, 96]), float([64])], options: { lead: [16_384], m: 16_384, n: 64, k: 96, bias: true, residual: false, activation: 'none', tile: undefined } as Affine,
   }, gradients: true,
 }];
 

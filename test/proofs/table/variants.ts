@@ -68,7 +68,7 @@ const tiled = (tile: 'lavapipe' | 'swiftshader' | 'single') => (product: Proof):
     const alone = product.name !== 'matmul';
     const lead = alone ? [m] : r.pick([[], [2], [3]]);
     const a = options.transposeA ? [k, m] : [m, k], b = alone || options.transposeB ? [n, k] : [k, n];
-    const shapes = alone ? [a, b, [n]] : [[...lead, ...a], options.shared || !lead.length ? b : [...lead, ...b]];
+    const shapes = alone ? [a, b, ...(options.bias ? [[n]] : []), [...lead, n]] : [[...lead, ...a], options.shared || !lead.length ? b : [...lead, ...b]];
     return {
       inputs: inputs.map(({ storage: _, ...input }, i) => ({ ...input, shape: shapes[i]! })),
       options: { ...options, m, n, k, lead, tile, ...(!alone && { batch: lead[0] ?? 1, shared: options.shared || !lead.length }) },
