@@ -3,7 +3,6 @@ import { ShapeError, checkShape } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { attention } from '../kernels/attention.ts';
-import { add } from '../kernels/elementwise.ts';
 import { concat } from '../kernels/concat.ts';
 import { embedding } from '../kernels/embedding.ts';
 import { swiglu } from '../kernels/gated.ts';
@@ -181,10 +180,10 @@ export class Predictor {
     const q = rope(project('q_proj', heads), table, { pairs: 'half' }); // [B,N,H,Dh]
     const k = rope(project('k_proj', kvHeads), table, { pairs: 'half' }); // [B,N,Hkv,Dh]
     const mixed = attention(q, k, project('v_proj', kvHeads), rule);
-    const h = add(x, linear(reshape(mixed, [batch, tokens, heads * headDim]), p.get('self_attn.o_proj.weight')));
+    const h = linear(reshape(mixed, [batch, tokens, heads * headDim]), p.get('self_attn.o_proj.weight'), undefined, { residual: x });
     const n2 = rmsNorm(h, p.get('post_attention_layernorm.weight'), { eps, unitOffset: 0 });
     const wide = swiglu(linear(n2, p.get('mlp.gate_proj.weight')), linear(n2, p.get('mlp.up_proj.weight'))); // [B,N,inner]
-    return add(h, linear(wide, p.get('mlp.down_proj.weight')));
+    return linear(wide, p.get('mlp.down_proj.weight'), undefined, { residual: h });
   }
 
   /**

@@ -4,7 +4,6 @@ import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { attention } from '../kernels/attention.ts';
 import { concat } from '../kernels/concat.ts';
-import { add } from '../kernels/elementwise.ts';
 import { layerNorm } from '../kernels/layer_norm.ts';
 import { linear } from '../kernels/linear.ts';
 import { patchEmbed } from '../kernels/patch_embed.ts';
@@ -131,19 +130,20 @@ export class VisionEncoder {
   /** x += proj(attention(norm1(x))); x += fc2(gelu(fc1(norm2(x)))). */
   private block(x: Tensor, p: Params, table: RopeTable): Tensor {
     const eps = this.config.layerNormEps;
-    const mixed = add(x, this.attend(layerNorm(x, p.get('norm1.weight'), p.get('norm1.bias'), { eps }), p.at('attention.'), table));
+    const mixed = this.attend(x, layerNorm(x, p.get('norm1.weight'), p.get('norm1.bias'), { eps }), p.at('attention.'), table);
     const h = layerNorm(mixed, p.get('norm2.weight'), p.get('norm2.bias'), { eps });
     const wide = linear(h, p.get('mlp.fc1.weight'), p.get('mlp.fc1.bias'), { activation: 'gelu' }); // [B,N,mlp]
-    return add(mixed, linear(wide, p.get('mlp.fc2.weight'), p.get('mlp.fc2.bias')));
+    return linear(wide, p.get('mlp.fc2.weight'), p.get('mlp.fc2.bias'), { residual: mixed });
   }
 
-  private attend(x: Tensor, p: Params, table: RopeTable): Tensor {
+  /** residual + proj(attention(x)). */
+  private attend(residual: Tensor, x: Tensor, p: Params, table: RopeTable): Tensor {
     const { heads, headDim } = this.config;
     const [batch, tokens] = [x.shape[0]!, x.shape[1]!];
     const project = (part: string) => reshape(linear(x, p.get(`${part}.weight`), p.get(`${part}.bias`)), [batch, tokens, heads, headDim]);
     const q = rope(project('query'), table, { pairs: 'adjacent' }); // [B,N,H,Dh]
     const k = rope(project('key'), table, { pairs: 'adjacent' });
     const mixed = reshape(attention(q, k, project('value')), x.shape); // [B,N,D]
-    return linear(mixed, p.get('proj.weight'), p.get('proj.bias'));
+    return linear(mixed, p.get('proj.weight'), p.get('proj.bias'), { residual });
   }
 }
