@@ -90,8 +90,8 @@ function linear(name: string, activations: readonly Affine['activation'][], exac
       };
     },
     run: ([x, w, ...more], { tile: forced, activation, bias, residual }) => onTile(forced, () => ops.linear(x!, w!, bias ? more[0] : undefined, { activation, residual: residual ? more.at(-1) : undefined })),
-    reference: ([x, w, ...more], { options }) => linearRef(x!, w!, options.bias ? more[0] : undefined, options, options.residual ? more.at(-1) : undefined),
-    backward: ([x, w, ...more], dy, { options }) => [...linearGradRef(x!, w!, options.bias ? more[0] : undefined, dy, options).slice(0, options.bias ? 3 : 2), ...(options.residual ? [dy] : [])],
+    reference: ([x, w, ...more], { options }, round) => linearRef(x!, w!, options.bias ? more[0] : undefined, options, options.residual ? more.at(-1) : undefined, round),
+    backward: ([x, w, ...more], dy, { options }, round) => [...linearGradRef(x!, w!, options.bias ? more[0] : undefined, dy, options, round).slice(0, options.bias ? 3 : 2), ...(options.residual ? [dy] : [])],
     limit: 1e-11, ...(exact && { exact: 'integers' as const, heavy: HEAVY }), nonfinite: 'not finite',
     rows: c => ({ inputs: c.inputs.map((_, i) => (i && !(c.options.residual && i === c.inputs.length - 1) ? undefined : 0)), outputs: [0] }),
   });
