@@ -43,7 +43,7 @@ test.when(isNode, WHY, 'unknown commands and options, missing values, wrong numb
     [['run'], /^run: expected one network, vision, predictor or text$/],
     [['run', 'vision', '--input', 'x'], /^run: --model is missing, expected a value$/],
     [['run', 'ears', '--model', 'a', '--input', 'b', '--output', 'c'], /^run: the network is "ears", expected vision, predictor or text$/],
-    [['run', 'vision', '--model', 'a', '--input', 'b', '--output', 'c', '--dtype', 'f64'], /^run: dtype is "f64", expected "f32"/],
+    [['run', 'vision', '--model', 'a', '--input', 'b', '--output', 'c', '--dtype', 'f64'], /^run: dtype is "f64", expected one of f32, bf16, f16, int8, stored$/],
     [['eval', '--artist', 'me'], /^eval: --artist is me, expected one of fluent-emoji-flat, /],
     [['bench', 'everything'], /^bench: everything is unknown, expected kernels, /],
     [['bench', 'model', '--tokens', '100'], /^bench: --tokens is 100, expected a multiple of 256, two frames each$/],

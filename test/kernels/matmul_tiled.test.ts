@@ -2,7 +2,7 @@
 import { Tensor } from '../../engine/tensor.ts';
 import { linear } from '../../kernels/linear.ts';
 import { linearRef } from '../../kernels/linear.ref.ts';
-import { forceTile, matmul } from '../../kernels/matmul.ts';
+import { forceTile, matmul, multiply } from '../../kernels/matmul.ts';
 import { matmulRef } from '../../kernels/matmul.ref.ts';
 import { GPU_TILES, TABLE, TILE_NAMES, kernelVersion, runs, shapeClass, shapeKey, shippedEntry, tunedChoice } from '../../kernels/matmul_table.ts';
 import type { TileName } from '../../kernels/matmul_table.ts';
@@ -35,6 +35,28 @@ for (const tile of Object.keys(GPU_TILES) as (keyof typeof GPU_TILES)[]) {
     const a = integers(batch * m * k, 4), b = integers(batch * k * n, 5);
     const y = await on(tile, 2, () => matmul(Tensor.from(d, a, [batch, k, m]), Tensor.from(d, b, [batch, k, n]), { transposeA: true }));
     close(y, matmulRef(Float64Array.from(a), Float64Array.from(b), { batch, m, n, k, transposeA: true, transposeB: false, shared: false }), { abs: 0 });
+  });
+}
+
+for (const tile of Object.keys(GPU_TILES) as (keyof typeof GPU_TILES)[]) {
+  test(`${tile}: what follows the sum: kept input of an activation, residual, adding to what is there`, async () => {
+    const d = await device();
+    const [m, n, k] = [36, 40, 24];
+    const [x, w, r] = [random([m * k], 1), random([n * k], 2), random([m * n], 3)];
+    const [X, W, R] = [Tensor.from(d, x, [m, k]), Tensor.from(d, w, [n, k]), Tensor.from(d, r, [m, n])];
+    const wide = (v: Float32Array): Float64Array => Float64Array.from(v);
+    const sum = linearRef(wide(x), wide(w), undefined, { m, n, k });
+    forceTile(tile);
+    try {
+      const kept = multiply(d, { a: X, b: W, m, n, k, transposeB: true, activation: 'gelu_tanh', keep: true }, [m, n]);
+      close(await kept.y.read(), linearRef(wide(x), wide(w), undefined, { m, n, k, activation: 'gelu_tanh' }), { nmse: 1e-11, name: 'gelu_tanh' });
+      close(await kept.pre!.read(), sum, { nmse: 1e-11, name: 'kept' });
+      close(await linear(X, W, undefined, { activation: 'silu', residual: R }).read(), linearRef(wide(x), wide(w), undefined, { m, n, k, activation: 'silu' }, wide(r)), { nmse: 1e-11, name: 'residual' });
+      multiply(d, { a: X, b: W, m, n, k, transposeB: true, into: R, add: true }, [m, n]);
+      close(await R.read(), sum.map((v, i) => v + r[i]!), { nmse: 1e-11, name: 'added' });
+    } finally {
+      forceTile(undefined);
+    }
   });
 }
 
