@@ -15,7 +15,7 @@ import { float, half, large, weight } from './inputs.ts';
 /** The adapter's own tile (undefined), that of another profile where this adapter can run it, or one by name. */
 export type TileName = Forced | undefined;
 /** Share of the tiles for GPUs: every pipeline of theirs takes lavapipe two to five seconds to compile. */
-const TILED = 0.05;
+const TILED = 0.01;
 
 /** Draws one. @param r source @returns its name */
 export const tile = (r: Draw): TileName => (r.chance(TILED) ? r.pick(['default', 'tiled32', 'tiled64', 'tiled128', 'tiled128_k8']) : r.pick([undefined, undefined, 'lavapipe', 'swiftshader', 'single']));
