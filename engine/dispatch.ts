@@ -144,7 +144,8 @@ export class Recorder {
 
   private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
     this.checkTensors(p, tensors);
-    let at = p.groups;
+    const margin = this.device.pool.marginBytes;
+    let at = margin ? step(p.groups, -margin) : p.groups; // bindings are wider with it
     for (const name of p.kernel.entries[p.entry]!.tensors) {
       const t = tensors[name]!;
       const s = t.storage;
@@ -155,7 +156,6 @@ export class Recorder {
       at = step(at, t.scales.storage.id + t.scales.offsetBytes * IDS);
     }
     if (at.group) return at.group;
-    const margin = this.device.pool.marginBytes;
     const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(SMALLEST_BINDING, t.byteLength) + margin }));
     this.counters.bindGroups++;
     if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();

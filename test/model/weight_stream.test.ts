@@ -121,7 +121,7 @@ test('int8 rows are those of the op quantize', async () => {
   const params = await loadParams(d, await file(values, shape), [spec('w', shape)], { dtype: 'int8' });
   const ids = Tensor.from(d, Uint32Array.from({ length: 301 }, (_, i) => i));
   const whole = Tensor.from(d, values, shape);
-  assert.equal(await embedding(params.get('w'), ids).read(), await embedding(quantize(whole), ids).read());
+  close(await embedding(params.get('w'), ids).read(), await embedding(quantize(whole), ids).read(), { rel: 1e-6, name: 'rows' }); // an adapter's division may be off by a digit
   for (const t of [params.get('w'), whole, ids]) t.dispose();
 });
 
