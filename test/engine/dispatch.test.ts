@@ -83,6 +83,26 @@ test('uniforms that change are written again, uniforms that stay are not', async
   d.destroy();
 });
 
+test('a margin makes bindings wider, also of buffers that were bound without one', async () => {
+  const d = await device();
+  const x = Tensor.empty(d, [1984], 'u32'); // of a buffer of 2048 words
+  x.storage.refs++;
+  const whole = new Tensor(d, x.storage, [2048], 'u32');
+  d.clear(whole);
+  const fillAll = (): void => dispatch(d, fill, 'forward', { x }, { words: 2048, word: 9 }, 32);
+  fillAll();
+  assert.is((await whole.readU32())[2047], 0, 'the binding ends with the tensor');
+  d.pool.marginBytes = 256;
+  try {
+    fillAll();
+  } finally {
+    d.pool.marginBytes = 0;
+  }
+  assert.is((await whole.readU32())[2047], 9);
+  fillAll();
+  for (const t of [x, whole]) t.dispose();
+});
+
 test('pipelines are made once per entry point and constants', async () => {
   const d = await openDevice({ limits: 'default' });
   const x = Tensor.from(d, [1, 2, 3]);
