@@ -35,7 +35,7 @@ const tooWide = ({ gpu, features }: Device, name: string): boolean => {
 };
 
 /** Kernels with a file of their own beside the seeded cases: the shared device has default limits and no matrix units, and a pipeline of a tile for GPUs takes seconds on a processor. */
-const ELSEWHERE = /^(matmul_subgroup|matmul_tiled\d+(_k8)?|attention_tiled64)$/; // kernels/matmul_subgroup.test.ts, matmul_tiled.test.ts, attention_tiled.test.ts
+const ELSEWHERE = /^(matmul_subgroup|matmul_dot8|matmul_tiled\d+(_k8)?|attention_tiled\d+)$/; // kernels/matmul_subgroup, matmul_dot8, matmul_tiled and attention_tiled.test.ts
 
 test('the cases above ran every shader file, entry point, flag and form that the adapter can run', async () => {
   const d = await device();
