@@ -3,8 +3,6 @@ import type { Nonfinite } from './proof.ts';
 
 const F32_MOST = 3.4028234663852886e38;
 const F32_LEAST = 1.1754943508222875e-38;
-/** What flushing may cost in all: factors and terms on the way to a result fall below the normal numbers one by one. */
-const FLUSHED = 64 * F32_LEAST;
 /** A result within this factor of what one rounding error per input does to the truth is as good as f32 can be (cancellation). */
 const NOISE_FACTOR = 32;
 
@@ -15,6 +13,8 @@ export interface Tolerance {
   readonly element: number;
   readonly relative: boolean;
   readonly floor: number;
+  /** How many terms of one result may be flushed below the normal numbers, one by one; default 1. */
+  readonly flushed?: number;
   /** Magnitude that errors are measured against where the truth is smaller; default 0. */
   readonly terms?: number;
 }
@@ -26,6 +26,9 @@ export interface Verdict {
   /** The difference is what rounding the inputs does; the limits alone would have refused it. */
   readonly conditioned?: boolean;
 }
+
+/** What flushing may cost one result. */
+const slack = ({ flushed = 1 }: Tolerance): number => flushed * F32_LEAST;
 
 const show = (v: number): string => (Number.isFinite(v) ? v.toPrecision(9) : String(v));
 
@@ -51,13 +54,14 @@ function difference(a: number, e: number): number {
 export function compare(actual: ArrayLike<number>, expected: Float64Array, tolerance: Tolerance, noise?: () => Float64Array): Verdict {
   if (actual.length !== expected.length) return { nmse: Infinity, fault: `has ${actual.length} elements, expected ${expected.length}` };
   const { terms = 0 } = tolerance;
+  const least = slack(tolerance);
   let error = 0, power = 0, finite = 0;
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i]!;
     if (!Number.isFinite(e)) continue;
     const d = difference(actual[i]!, e);
     if (d === Infinity) return { nmse: Infinity, fault: `element ${i} of ${expected.length}: ${around(actual, expected, i)}` };
-    if (d > FLUSHED + tolerance.floor) error += d * d;
+    if (d > least + tolerance.floor) error += d * d;
     power += Math.max(Math.min(Math.abs(e), F32_MOST), terms) ** 2;
     finite++;
   }
@@ -71,24 +75,26 @@ export function compare(actual: ArrayLike<number>, expected: Float64Array, toler
 }
 
 /** Index of the first element out of tolerance, or -1. */
-function worstElement(actual: ArrayLike<number>, expected: Float64Array, { element, relative, floor }: Tolerance, rms: number): number {
+function worstElement(actual: ArrayLike<number>, expected: Float64Array, tolerance: Tolerance, rms: number): number {
+  const { element, relative, floor } = tolerance;
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i]!;
     if (!Number.isFinite(e)) continue;
-    const bound = FLUSHED + (relative ? element * Math.abs(e) + floor : element * (Math.abs(e) + rms) + floor);
+    const bound = slack(tolerance) + (relative ? element * Math.abs(e) + floor : element * (Math.abs(e) + rms) + floor);
     if (difference(actual[i]!, e) > bound) return i;
   }
   return -1;
 }
 
-function explained(actual: ArrayLike<number>, expected: Float64Array, noise: Float64Array, { element, limit }: Tolerance, error: number, power: number): boolean {
+function explained(actual: ArrayLike<number>, expected: Float64Array, noise: Float64Array, tolerance: Tolerance, error: number, power: number): boolean {
+  const { element, limit } = tolerance;
   let allowed = limit * power;
   for (const n of noise) if (Number.isFinite(n)) allowed += (NOISE_FACTOR * n) ** 2;
   if (!(error <= allowed)) return false;
   const rms = Math.sqrt(allowed / Math.max(1, expected.length));
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i]!;
-    if (Number.isFinite(e) && !(difference(actual[i]!, e) <= FLUSHED + element * Math.abs(e) + NOISE_FACTOR * noise[i]! + rms)) return false;
+    if (Number.isFinite(e) && !(difference(actual[i]!, e) <= slack(tolerance) + element * Math.abs(e) + NOISE_FACTOR * noise[i]! + rms)) return false;
   }
   return true;
 }

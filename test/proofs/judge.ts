@@ -50,7 +50,7 @@ function noiseOf(f: (x: Arrays, scale: (v: Float64Array) => Float64Array) => rea
 
 function toleranceOf({ proof }: Planned, limit: number): Tolerance {
   const relative = proof.relative !== undefined && proof.relative !== false;
-  return { limit, element: proof.element ?? 2e-5, relative, floor: typeof proof.relative === 'object' ? proof.relative.floor : 0 };
+  return { limit, element: proof.element ?? 2e-5, relative, floor: typeof proof.relative === 'object' ? proof.relative.floor : 0, ...(proof.flushed && { flushed: proof.flushed }) };
 }
 
 const HALF_LIMITS = { f16: 1e-7, bf16: 5e-6 } as const;

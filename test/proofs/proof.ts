@@ -112,6 +112,8 @@ export interface Proof<O = unknown> {
   readonly element?: number;
   /** True where each element stands alone and is relatively precise: then per element |result - truth| ≤ element · |truth|, also in `extremes`. `floor` is added. */
   readonly relative?: boolean | { readonly floor: number };
+  /** How many terms and factors of one result may each be flushed below the normal numbers (2^-126), where an element may be off by more than one; default 1. */
+  readonly flushed?: number;
   /** 'integers': small whole numbers in (class `integers`, magnitude ≤ `integers`, default 8), bit-equal results out; 'bits': results are copies, bit-equal for all values. */
   readonly exact?: 'integers' | 'bits';
   readonly integers?: number;

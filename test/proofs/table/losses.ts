@@ -49,6 +49,8 @@ const infoNCE = proof<Contrast>({
     const grads = [dp, dtext, Float64Array.of(dLogScale)].map(g => g.map(v => v * dy[0]!));
     return o.grouped ? [...grads, undefined] : grads;
   },
+  // The gradient of the scale is a sum over all pairs of rows and texts: at a sharp scale each weight off the diagonal, and each of its products, may be flushed.
+  flushed: 64,
   limit: 1e-11, nonfinite: { spreads: 'an infinite product of a row and a text may come out of the matrix product as NaN' },
 });
 
