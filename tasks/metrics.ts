@@ -38,6 +38,54 @@ export function recall(rank: ArrayLike<number>): Recall {
 }
 
 /**
+ * Top-k accuracy: the share of queries whose true candidate is among the k best.
+ * @param rank [Q] ranks from `ranks` @param k how many @returns per cent; 0 for no query
+ */
+export function topKAccuracy(rank: ArrayLike<number>, k: number): number {
+  let right = 0;
+  for (let q = 0; q < rank.length; q++) if (rank[q]! <= k) right++;
+  return rank.length ? (100 * right) / rank.length : 0;
+}
+
+/**
+ * Recall@k as EPIC-KITCHENS-100 anticipation counts it: the top-k accuracy of each class, averaged over the classes that occur, so that frequent actions do not decide.
+ * @param rank [Q] ranks from `ranks` @param truth [Q] class of each query @param k how many, 5 in the paper @returns per cent; 0 for no query
+ */
+export function classMeanRecall(rank: ArrayLike<number>, truth: ArrayLike<number>, k = 5): number {
+  if (rank.length !== truth.length) throw new RangeError(`classMeanRecall: ${rank.length} ranks, expected ${truth.length}, one per true class`);
+  const classes = new Map<number, [right: number, n: number]>();
+  for (let q = 0; q < rank.length; q++) {
+    const [right, n] = classes.get(truth[q]!) ?? [0, 0];
+    classes.set(truth[q]!, [right + (rank[q]! <= k ? 1 : 0), n + 1]);
+  }
+  let sum = 0;
+  for (const [right, n] of classes.values()) sum += right / n;
+  return classes.size ? (100 * sum) / classes.size : 0;
+}
+
+export interface BoundaryScore {
+  precision: number;
+  recall: number;
+  f1: number;
+}
+
+/**
+ * F1 of found boundaries: each truth is matched to at most one found boundary within the tolerance, and each found one to at most one truth, in order of time.
+ * @param found [F] times, s @param truth [B] times, s @param toleranceS largest distance that counts @returns per cent
+ */
+export function boundaryF1(found: ArrayLike<number>, truth: ArrayLike<number>, toleranceS: number): BoundaryScore {
+  const [a, b] = [Array.from(found).sort((x, y) => x - y), Array.from(truth).sort((x, y) => x - y)];
+  let matched = 0;
+  for (let i = 0, j = 0; i < a.length && j < b.length;) { // both sorted: matching the earliest that fits is largest
+    if (Math.abs(a[i]! - b[j]!) <= toleranceS) { matched++; i++; j++; } else if (a[i]! < b[j]!) i++;
+    else j++;
+  }
+  const precision = a.length ? (100 * matched) / a.length : 0;
+  const recall = b.length ? (100 * matched) / b.length : 0;
+  return { precision, recall, f1: matched ? (2 * precision * recall) / (precision + recall) : 0 };
+}
+
+/**
  * The k best candidates of one query, best first; equal scores keep the candidates' order.
  * @param scores [C] @param k how many @returns candidate indices and scores
  */
