@@ -4,6 +4,8 @@ export type { AdapterSummary, OpenOptions } from './engine/device.ts';
 export { DeviceError, ShapeError } from './engine/check.ts';
 export { keep, scope } from './engine/memory.ts';
 export type { MemoryReport } from './engine/memory.ts';
+export { plan, planNow } from './engine/plan.ts';
+export type { Plan, PlanReport } from './engine/plan.ts';
 export { setDebug } from './engine/profile.ts';
 export { checkpoint, noGrad } from './engine/tape.ts';
 export { Tensor } from './engine/tensor.ts';

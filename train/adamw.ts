@@ -119,7 +119,7 @@ export class AdamW {
     this.groups.device.upload(this.groups, Float32Array.from(this.rates.flatMap(r => [r.lr * lr, r.weightDecay])));
   }
 
-  /** The rest of a step, which a plan may record: gradients, their norm, the update. The number of the step is asked anew at every run. @returns nothing; only enqueues */
+  /** The rest of a step, which a plan may record: gradients, their norm, the update. The number of the step is asked anew at every run. @returns nothing; only enqueues @throws DeviceError before the first `begin`, unless a plan is being recorded */
   update(): void {
     const { betas: [beta1, beta2], eps, clipNorm } = this.options;
     scope(() => noGrad(() => {
@@ -135,9 +135,15 @@ export class AdamW {
       this.device.copy(norm, this.gradNorm);
       const clip = clipFactor(norm, clipNorm);
       for (const { param, grad, m, v, rest, blockGroup } of this.flats) {
-        adamwStep(this.device, { param, grad, m, v, rest, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: () => this.stepCount });
+        adamwStep(this.device, { param, grad, m, v, rest, blockGroup, groups: this.groups, clip }, { beta1, beta2, eps, step: () => this.counted() });
       }
     }));
+  }
+
+  /** Number of the step that `begin` counted; a plan may be recorded before its first step. */
+  private counted(): number {
+    if (this.stepCount === 0 && !this.device.recorder.sink) throw new DeviceError('AdamW: update came before begin, expected begin(lr) before every update', 'validation');
+    return Math.max(1, this.stepCount);
   }
 
   /** Norm over all flat buffers: the norm of their norms. */

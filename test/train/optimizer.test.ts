@@ -1,8 +1,14 @@
 // AdamW as a whole against float64: groups, clipping, several tensors, several flat buffers; averages of weights; learning rates.
 import type { Device } from '../../engine/device.ts';
+import { scope } from '../../engine/memory.ts';
+import { plan } from '../../engine/plan.ts';
 import { Tensor, size } from '../../engine/tensor.ts';
 import { adamwRef } from '../../kernels/adamw.ref.ts';
 import type { AdamwState } from '../../kernels/adamw.ref.ts';
+import { backward } from '../../kernels/backward.ts';
+import { infoNCE } from '../../kernels/info_nce.ts';
+import { l2Normalize } from '../../kernels/l2_normalize.ts';
+import { linear } from '../../kernels/linear.ts';
 import { AdamW, decays } from '../../train/adamw.ts';
 import { WeightAverage } from '../../train/average.ts';
 import { constant, cosine } from '../../train/schedule.ts';
@@ -132,6 +138,37 @@ test('the average follows its formula, swaps to the bit, and refuses a decay out
   average.dispose();
   optimizer.dispose();
   for (const t of parameters.values()) t.dispose();
+});
+
+test('a step recorded before the first begin follows the steps given op by op, to the bit; without begin it does not run', async () => {
+  const d = await device();
+  const runs: Float32Array[] = [];
+  for (const planned of [false, true]) {
+    const x = Tensor.from(d, random([24, 10], 1), [24, 10]);
+    const w = Tensor.from(d, random([12, 10], 2), [12, 10]);
+    w.needsGrad = true;
+    const logScale = Tensor.from(d, [1]);
+    const optimizer = new AdamW(new Map([['w', w]]), { lr: 0.01 });
+    const work = (): Tensor => {
+      const y = l2Normalize(linear(x, w));
+      const { loss } = infoNCE(y, y, logScale);
+      backward(loss);
+      optimizer.update();
+      return loss;
+    };
+    const recorded = planned ? await plan(d, work) : undefined;
+    assert.throws(() => recorded ? recorded.run() : scope(work), /AdamW: update came before begin/);
+    for (let step = 0; step < 4; step++) {
+      optimizer.begin(0.01 / (1 + step));
+      if (recorded) recorded.run();
+      else scope(work);
+    }
+    runs.push((await optimizer.read()).get('w')!.data);
+    recorded?.dispose();
+    optimizer.dispose();
+    for (const t of [x, w, logScale]) t.dispose();
+  }
+  assert.equal(runs[1], runs[0]);
 });
 
 test('cosine: warm-up from lr/warmup, peak, half way down, floor, and it stays there', () => {
