@@ -193,7 +193,27 @@ const storage: readonly OpCase[] = (['f16', 'bf16', 'i8', 'i4'] as const).map((d
   },
 }));
 
+const decoding: readonly OpCase[] = [
+  {
+    name: 'writeRows, readRows',
+    run: d => [8, 7].flatMap(width => {
+      const cache = Tensor.from(d, random([2, 5, width], 1), [2, 5, width]);
+      ops.writeRows(cache, Tensor.from(d, random([2, 2, width], 2), [2, 2, width]), 3);
+      return [cache, ops.readRows(cache, 1, 2)];
+    }),
+  },
+  {
+    name: 'beamStep, sampleToken',
+    run: d => {
+      const [logits, state] = [Tensor.from(d, random([6, 40], 3), [6, 40]), Tensor.zeros(d, [6, 3])];
+      const beams = ops.beamStep(logits, state, { width: 3, eos: 1, pad: 0, step: 1, lengthPenalty: 0.5 });
+      const draws = ops.sampleToken(logits, beams.state, { topK: 9, topP: 0.9, seed: 5, step: 2, eos: 1, pad: 0 });
+      return [beams.tokens, beams.parents, beams.state, draws.tokens, draws.state];
+    },
+  },
+];
+
 const gated: readonly OpCase[] = ([['swiglu', ops.swiglu], ['geglu', ops.geglu]] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5], [8, 5]], [[7], [7]]));
 
 /** All of them. */
-export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...storage];
+export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...decoding, ...storage];

@@ -1,6 +1,7 @@
 // All ops of the library with what proves them. A new op is one entry in one group; a new group is one line here.
 import type { Proof } from './proof.ts';
 import { PROOFS as attention } from './table/attention.ts';
+import { PROOFS as decoding } from './table/decoding.ts';
 import { PROOFS as elementwise } from './table/elementwise.ts';
 import { PROOFS as losses } from './table/losses.ts';
 import { PROOFS as moves } from './table/moves.ts';
@@ -13,4 +14,4 @@ import { PROOFS as training } from './table/training.ts';
 import { PROOFS as variants } from './table/variants.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...storage, ...variants];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...decoding, ...storage, ...variants];
