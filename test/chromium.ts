@@ -19,6 +19,7 @@ const LIMIT_MS = 15 * 60_000;
 const IMPORTS: Record<string, string> = {
   uvu: 'uvu/dist/index.mjs', 'uvu/assert': 'uvu/assert/index.mjs', 'uvu/diff': 'uvu/diff/index.mjs', kleur: 'kleur/index.mjs', dequal: 'dequal/dist/index.mjs',
   diff: 'diff/lib/index.mjs', '@huggingface/tokenizers': '@huggingface/tokenizers/dist/tokenizers.min.mjs',
+  mediabunny: 'mediabunny/dist/bundles/mediabunny.min.mjs',
 };
 
 const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false);
