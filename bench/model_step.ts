@@ -50,7 +50,7 @@ export function stepCase(device: Device): Pick<ModelCase, 'preset' | 'name' | 'f
       const second = await planned.advance();
       const recordMs = performance.now() - began;
       const [shape, [plain]] = [...planned.plans!.reports()].at(-1)! as [string, readonly [PlanReport]];
-      made.flop = 3 * flopOf(planned, Number(shape.split('x')[1]));
+      made.flop = 3 * flopOf(planned, Number(shape.split('x').at(-1)));
       made.weights = [...planned.model.parameters().values()].reduce((n, t) => n + t.size, 0);
       return {
         recordMs, report: plain,

@@ -1,19 +1,20 @@
-// The training loop: query-free caption pretraining (VL-JEPA stage 1), with InfoNCE unless the recipe names another loss.
+// The training loop of every stage: what a step teaches is a lesson (lesson.ts, clip_lesson.ts), the rest is the same.
 import { DeviceError } from '../engine/check.ts';
 import { keep, scope } from '../engine/memory.ts';
 import { debugLevel } from '../engine/profile.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { backward } from '../kernels/backward.ts';
 import { concat } from '../kernels/concat.ts';
-import { bucketLength, checkBatch, padBatch } from '../model/token_batch.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { AdamW, decays } from './adamw.ts';
 import { WeightAverage } from './average.ts';
 import { cachedGradient } from './cached_gradient.ts';
 import { CollapseAlarm, meterSums, metersOf } from './collapse.ts';
 import type { CollapseOptions, CollapseWarning, Meters } from './collapse.ts';
-import { LOSSES, SIGLIP_START } from './losses.ts';
-import type { PictureBatch, PictureBatches } from './pictures.ts';
+import { PictureLesson } from './lesson.ts';
+import type { Lesson } from './lesson.ts';
+import { SIGLIP_START } from './losses.ts';
+import { PictureBatches } from './pictures.ts';
 import { checkRecipe, fingerprint } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
 import { cosine } from './schedule.ts';
@@ -57,24 +58,24 @@ export class Trainer {
   readonly recipe: Recipe;
   readonly optimizer: AdamW;
   readonly average: WeightAverage | undefined;
-  private readonly batches: PictureBatches;
+  private readonly lesson: Lesson;
   private readonly rate: (step: number) => number;
   private readonly alarm: CollapseAlarm;
   /** Offset of SigLIP's logits. */
   private readonly bias: Tensor;
   /** The recorded steps; undefined when every step is enqueued op by op. */
   readonly plans: StepPlans | undefined;
-  private prepared: { step: number; batch: PictureBatch } | undefined;
+  private prepared: { step: number; pieces: readonly HostPiece[] } | undefined;
   /** Steps done and read back. */
   step = 0;
 
-  /** @param model with trainable parameters and a tokenizer @param recipe settings @param batches of the recipe @param options the alarm's thresholds @throws RangeError for a broken recipe, DeviceError when nothing is trainable */
-  constructor(model: VLJEPA, recipe: Recipe, batches: PictureBatches, { collapse, plans = true }: TrainerOptions = {}) {
+  /** @param model with trainable parameters and a tokenizer @param recipe settings @param source pictures of stage 1, or the lesson of another stage @param options the alarm's thresholds @throws RangeError for a broken recipe, DeviceError when nothing is trainable */
+  constructor(model: VLJEPA, recipe: Recipe, source: PictureBatches | Lesson, { collapse, plans = true }: TrainerOptions = {}) {
     checkRecipe(recipe);
     if (!model.tokenizer) throw new DeviceError('train: the model has no tokenizer, expected one (captions are text)', 'validation');
     this.model = model;
     this.recipe = recipe;
-    this.batches = batches;
+    this.lesson = source instanceof PictureBatches ? new PictureLesson(model, recipe, source) : source;
     this.rate = cosine({ lr: recipe.lr, warmup: recipe.warmup, steps: recipe.steps, floor: recipe.floor });
     this.alarm = new CollapseAlarm({ from: recipe.warmup, ...collapse });
     this.bias = keep(Tensor.from(model.device, [recipe.loss === 'siglip' ? SIGLIP_START.bias : 0]));
@@ -85,7 +86,7 @@ export class Trainer {
       group: (name, t) => ({ lr: name.startsWith('text.') ? recipe.textLr : 1, weightDecay: decays(name, t) ? recipe.weightDecay : 0 }),
     });
     this.average = recipe.average > 0 ? new WeightAverage(this.optimizer, recipe.average) : undefined;
-    this.plans = plans ? new StepPlans(model.device, model.config.vision.cropSize, (pieces, measured) => this.work(pieces, measured)) : undefined;
+    this.plans = plans ? new StepPlans(model.device, (pieces, measured) => this.work(pieces, measured)) : undefined;
   }
 
   /** What learns: the model's parameters, and the bias of a loss that has one. */
@@ -94,28 +95,11 @@ export class Trainer {
     return this.bias.needsGrad ? new Map([...this.model.parameters(), ['loss.bias', this.bias]]) : this.model.parameters();
   }
 
-  /** The batch in pieces of `microBatch`, texts padded to one length that many batches share. */
-  private pieces({ pixels, captions }: PictureBatch): HostPiece[] {
-    const { model: { config, tokenizer }, recipe: { microBatch = Infinity } } = this;
-    const rows = captions.length;
-    const count = microBatch < rows ? Math.ceil(rows / microBatch) : 1;
-    const each = pixels.length / rows;
-    const cut = (part: number): [number, number] => (count === 1 ? [0, rows] : [part * microBatch, Math.min(rows, (part + 1) * microBatch)]);
-    const texts = Array.from({ length: count }, (_, part) => tokenizer!.encodeBatch(captions.slice(...cut(part))));
-    const longest = Math.max(...texts.map(t => t.tokens));
-    const tokens = Math.max(longest, Math.min(bucketLength(longest), config.maxTextTokens, config.text.maxPositions));
-    return texts.map((t, part) => {
-      const [start, end] = cut(part);
-      checkBatch('train', t, config.text.vocabSize, config.maxTextTokens);
-      return { pixels: pixels.subarray(start * each, end * each), texts: padBatch(t, tokens) };
-    });
-  }
-
   /** Gradients of the whole batch into the parameters, with the activations of all samples or of one piece at a time. */
   private differentiate(pieces: readonly Piece[]): { loss: Tensor; embeddings: readonly Tensor[] } {
-    const { model, recipe: { loss: name = 'info-nce' }, bias } = this;
-    const embed = (part: number): [Tensor, Tensor] => [model.forwardPrediction(pieces[part]!.pixels), model.forwardText(pieces[part]!)]; // [b, dim] each
-    const lossOf = ([p, y]: readonly Tensor[]): Tensor => LOSSES[name].of(p!, y!, { logScale: model.logScale, bias, maxLogScale: model.config.logitScaleMax });
+    const { model, lesson, bias } = this;
+    const embed = (part: number): [Tensor, Tensor] => lesson.embed(pieces[part]!); // [b, dim] each
+    const lossOf = ([p, y]: readonly Tensor[]): Tensor => lesson.loss(p!, y!, pieces, { logScale: model.logScale, bias, maxLogScale: model.config.logitScaleMax });
     if (pieces.length > 1) return cachedGradient({ parts: pieces.length, embed, loss: lossOf, parameters: [...this.parameters().values()] });
     const embeddings = embed(0);
     const loss = lossOf(embeddings);
@@ -134,30 +118,28 @@ export class Trainer {
   }
 
   /** Enqueues one step and starts reading what it returns: one submit when it is replayed. */
-  private async enqueue(batch: PictureBatch, lr: number): Promise<{ reading: Promise<Float32Array> }> {
-    const { model: { device, config } } = this;
+  private async enqueue(host: readonly HostPiece[], lr: number): Promise<{ reading: Promise<Float32Array> }> {
     const measured = this.alarm.wants(this.step);
-    const host = this.pieces(batch);
     this.optimizer.begin(lr);
     if (this.plans && debugLevel() < 4) return { reading: (await this.plans.enqueue(host, measured)).read() }; // level 4 looks at every kernel's output
-    const result = scope(() => this.work(uploadPieces(device, host, config.vision.cropSize), measured));
+    const result = scope(() => this.work(uploadPieces(this.model.device, host), measured));
     return { reading: result.read().finally(() => result.dispose()) };
   }
 
   /** Meters and warnings of a step out of what it read back. */
   private judge(sums: Float32Array): Pick<StepReport, 'meters' | 'warnings'> {
     if (sums.length === 0) return {};
-    const rows = this.recipe.batch;
+    const { rows } = this.lesson;
     const meters = metersOf(sums, rows);
     const most = Math.min(rows - 1, this.model.config.embeddingDim);
     const warnings = (['predictions', 'texts'] as const).flatMap(side => this.alarm.observe(this.step, side, meters[side], most) ?? []);
     return { meters, ...(warnings.length ? { warnings } : {}) };
   }
 
-  private batchAt(step: number): PictureBatch {
-    const batch = this.prepared?.step === step ? this.prepared.batch : this.batches.at(step);
+  private inputsAt(step: number): readonly HostPiece[] {
+    const pieces = this.prepared?.step === step ? this.prepared.pieces : this.lesson.at(step);
     this.prepared = undefined;
-    return batch;
+    return pieces;
   }
 
   /**
@@ -167,8 +149,8 @@ export class Trainer {
   async advance(): Promise<StepReport> {
     const began = performance.now();
     const lr = this.rate(this.step);
-    const { reading } = await this.enqueue(this.batchAt(this.step), lr);
-    if (this.step + 1 < this.recipe.steps) this.prepared = { step: this.step + 1, batch: this.batches.at(this.step + 1) };
+    const { reading } = await this.enqueue(this.inputsAt(this.step), lr);
+    if (this.step + 1 < this.recipe.steps) this.prepared = { step: this.step + 1, pieces: this.lesson.at(this.step + 1) };
     const values = await reading;
     const [loss, gradNorm, logScale] = values;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {

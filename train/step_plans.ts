@@ -1,25 +1,21 @@
-// Training steps as recorded plans: one per padded text length, with and without the meters. Inputs are uploaded into the same tensors at every step.
+// Training steps as recorded plans: one per shape of the inputs (texts come in few padded lengths), with and without the meters. Inputs are uploaded into the same tensors at every step.
 import type { Device } from '../engine/device.ts';
 import { keep } from '../engine/memory.ts';
 import { plan } from '../engine/plan.ts';
 import type { Plan, PlanReport } from '../engine/plan.ts';
 import { Tensor } from '../engine/tensor.ts';
-import type { TokenBatch } from '../model/vl_jepa.ts';
 
-/** Samples that go through the networks together, on the host. */
-export interface HostPiece {
-  /** [b, 1, 3, S, S] normalised pixels. */
-  readonly pixels: Float32Array;
-  /** [b, T]; every piece of a step has the same T. */
-  readonly texts: TokenBatch;
+/** Values of one input on the host. */
+export interface HostArray {
+  readonly data: Float32Array | Uint32Array;
+  readonly shape: readonly number[];
 }
 
-/** The same on the GPU. The mask is always there: one plan serves batches with and without padding. */
-export interface Piece {
-  readonly pixels: Tensor;
-  readonly ids: Tensor;
-  readonly mask: Tensor;
-}
+/** Inputs by name of samples that go through the networks together, on the host. */
+export type HostPiece = Readonly<Record<string, HostArray>>;
+
+/** The same on the GPU. */
+export type Piece = Readonly<Record<string, Tensor>>;
 
 /** Steps of one shape. */
 interface Recorded {
@@ -30,31 +26,21 @@ interface Recorded {
 
 const MOST_SHAPES = 6;
 
-const rowsOf = ({ texts: { ids, tokens } }: HostPiece): number => ids.length / tokens;
-const pixelsFor = (device: Device, host: readonly HostPiece[], side: number): Tensor[] => host.map(piece => Tensor.empty(device, [rowsOf(piece), 1, 3, side, side]));
-
-/** Empty tensors for the texts of a step, beside those of its pictures. */
-function placesFor(device: Device, host: readonly HostPiece[], pixels: readonly Tensor[]): Piece[] {
-  return host.map((piece, i) => {
-    const shape = [rowsOf(piece), piece.texts.tokens];
-    return { pixels: pixels[i]!, ids: Tensor.empty(device, shape, 'u32'), mask: Tensor.empty(device, shape, 'u32') };
-  });
-}
+const placeOf = (device: Device, { data, shape }: HostArray): Tensor => Tensor.empty(device, [...shape], data instanceof Uint32Array ? 'u32' : 'f32');
+const shapeOf = (piece: HostPiece): string => Object.values(piece).map(({ shape }) => shape.join('x')).join(' ');
 
 function fill(device: Device, places: readonly Piece[], host: readonly HostPiece[]): void {
-  places.forEach(({ pixels, ids, mask }, i) => {
-    device.upload(pixels, host[i]!.pixels);
-    device.upload(ids, host[i]!.texts.ids);
-    device.upload(mask, host[i]!.texts.mask);
+  places.forEach((place, i) => {
+    for (const [name, { data }] of Object.entries(host[i]!)) device.upload(place[name]!, data);
   });
 }
 
 /**
  * Uploads the pieces of a step to tensors of the open scope.
- * @param device where @param host pieces @param side edge of the pictures, pixels @returns tensors per piece
+ * @param device where @param host pieces @returns tensors per piece, by name, shaped as on the host
  */
-export function uploadPieces(device: Device, host: readonly HostPiece[], side: number): Piece[] {
-  const places = placesFor(device, host, pixelsFor(device, host, side));
+export function uploadPieces(device: Device, host: readonly HostPiece[]): Piece[] {
+  const places = host.map(piece => Object.fromEntries(Object.entries(piece).map(([name, array]) => [name, placeOf(device, array)])));
   fill(device, places, host);
   return places;
 }
@@ -62,26 +48,24 @@ export function uploadPieces(device: Device, host: readonly HostPiece[], side: n
 /** The plans of one trainer. */
 export class StepPlans {
   private readonly device: Device;
-  private readonly side: number;
   private readonly work: (pieces: readonly Piece[], measured: boolean) => Tensor;
   private readonly shapes = new Map<string, Recorded>();
-  /** Places of the pictures by rows of the pieces: texts of any length use the same. */
-  private readonly pixels = new Map<string, readonly Tensor[]>();
+  /** Places by piece, name and shape: steps that differ in one input share the others. */
+  private readonly places = new Map<string, Tensor>();
 
-  /** @param device where @param side edge of the pictures, pixels @param work enqueues one step, with or without meters, and returns what is read of it */
-  constructor(device: Device, side: number, work: (pieces: readonly Piece[], measured: boolean) => Tensor) {
+  /** @param device where @param work enqueues one step, with or without meters, and returns what is read of it */
+  constructor(device: Device, work: (pieces: readonly Piece[], measured: boolean) => Tensor) {
     this.device = device;
-    this.side = side;
     this.work = work;
   }
 
   /**
-   * Enqueues one step, recorded on the first batch of its length.
+   * Enqueues one step, recorded on the first batch of its shape.
    * @param host pieces @param measured whether with meters @returns what `work` returned: it belongs to the plan and is overwritten by its next step
    * @throws DeviceError when it cannot be recorded or run
    */
   async enqueue(host: readonly HostPiece[], measured: boolean): Promise<Tensor> {
-    const key = host.map(piece => `${rowsOf(piece)}x${piece.texts.tokens}`).join(', ');
+    const key = host.map(shapeOf).join(', ');
     const recorded = this.shapes.get(key) ?? this.placesOf(host);
     this.shapes.delete(key); // and in again: the map's order is the order of use
     this.shapes.set(key, recorded);
@@ -96,15 +80,16 @@ export class StepPlans {
       this.shapes.delete(oldest);
       release(recorded);
     }
-    const rows = host.map(rowsOf).join();
-    const pixels = this.pixels.get(rows) ?? pixelsFor(this.device, host, this.side).map(keep);
-    this.pixels.set(rows, pixels);
-    const pieces = placesFor(this.device, host, pixels);
-    for (const { ids, mask } of pieces) for (const t of [ids, mask]) keep(t);
+    const pieces = host.map((piece, i) => Object.fromEntries(Object.entries(piece).map(([name, array]) => {
+      const key = `${i} ${name} ${array.shape.join('x')}`;
+      const place = this.places.get(key) ?? keep(placeOf(this.device, array));
+      this.places.set(key, place);
+      return [name, place];
+    })));
     return { pieces, plans: [undefined, undefined] };
   }
 
-  /** What the plans take. @returns reports by rows and length of the pieces, without and with the meters */
+  /** What the plans take. @returns reports by the shapes of the inputs, without and with the meters */
   reports(): Map<string, readonly (PlanReport | undefined)[]> {
     return new Map([...this.shapes].map(([key, { plans }]) => [key, plans.map(p => p?.report)]));
   }
@@ -112,13 +97,12 @@ export class StepPlans {
   /** Releases all plans. @returns nothing */
   dispose(): void {
     for (const recorded of this.shapes.values()) release(recorded);
-    for (const pixels of this.pixels.values()) for (const t of pixels) t.dispose();
+    for (const place of this.places.values()) place.dispose();
     this.shapes.clear();
-    this.pixels.clear();
+    this.places.clear();
   }
 }
 
-function release({ plans, pieces }: Recorded): void {
+function release({ plans }: Recorded): void {
   for (const made of plans) made?.dispose();
-  for (const { ids, mask } of pieces) for (const t of [ids, mask]) t.dispose();
 }

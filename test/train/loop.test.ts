@@ -4,6 +4,7 @@ import { scope } from '../../engine/memory.ts';
 import { noGrad } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { evaluateRetrieval } from '../../tasks/retrieve.ts';
+import { PictureLesson } from '../../train/lesson.ts';
 import { TrainingError } from '../../train/loop.ts';
 import { PictureBatches } from '../../train/pictures.ts';
 import { StateError, savedStates } from '../../train/state.ts';
@@ -24,7 +25,7 @@ test('a batch is learnt by heart: every picture finds its name and every name it
   const recipe = { steps: 60, batch: 16, lr: 0.02, warmup: 10, average: 0, weightDecay: 0 };
   const trainer = await tinyTrainer(d, recipe);
   const batch = new PictureBatches(noiseTable(), tinyRecipe(recipe), EDGE).at(0);
-  (trainer as unknown as { batches: { at(): typeof batch } }).batches = { at: () => batch }; // the same one at every step
+  (trainer as unknown as { lesson: PictureLesson }).lesson = new PictureLesson(trainer.model, tinyRecipe(recipe), { at: () => batch }); // the same one at every step
   let first = 0, last = 0;
   while (trainer.step < recipe.steps) {
     const { loss } = await trainer.advance();
