@@ -28,7 +28,7 @@ export interface AdapterSummary {
 export interface OpenOptions {
   /** 'auto' (default), 'swiftshader' (the npm software driver), 'null' (Dawn's validating backend). */
   adapter?: AdapterChoice;
-  /** 'adapter' (default): all the adapter has; 'default': the limits that every WebGPU device has. */
+  /** 'adapter' (default): all the adapter has; 'default': the limits that every WebGPU device has, as VL_JEPA_LIMITS=default says in the environment. */
   limits?: 'adapter' | 'default';
   /** Dawn toggles to enable (Node only), for example 'disable_robustness'. */
   toggles?: readonly string[];
@@ -252,6 +252,13 @@ export class Device {
   }
 }
 
+/** Which limits are asked for. @throws DeviceError for another word in the environment */
+function limitsOf({ limits }: OpenOptions): 'adapter' | 'default' {
+  const named = limits ?? (typeof process === 'undefined' ? undefined : process.env?.VL_JEPA_LIMITS || undefined) ?? 'adapter';
+  if (named !== 'adapter' && named !== 'default') throw new DeviceError(`openDevice: VL_JEPA_LIMITS is ${JSON.stringify(named)}, expected adapter or default`, 'validation');
+  return named;
+}
+
 /**
  * Opens a device: the browser's, or Dawn's in Node on a real driver, or Dawn on the software driver that npm carries (and says so in `adapter.notice`).
  * @param options adapter, limits, Dawn toggles @returns the device @throws DeviceError when there is no adapter or it refuses a device, TuningWarning when `tuning` is no table
@@ -260,7 +267,7 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const { adapter, language, software, notice } = await findAdapter(options.adapter ?? 'auto', options.toggles);
   if (software) installCalmPolling();
   const requiredLimits: Record<string, number> = {};
-  if (options.limits !== 'default') for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  if (limitsOf(options) === 'adapter') for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
   const asked = options.matrixUnits ? matrixFeatures(adapter, language, notice) : [];
   const requiredFeatures = [...new Set([...WANTED_FEATURES.filter(f => adapter.features.has(f as GPUFeatureName)), ...asked])] as GPUFeatureName[];
   let gpu: GPUDevice;

@@ -80,13 +80,13 @@ export class Pool {
     this.gpu = gpu;
   }
 
-  /** A buffer of at least `bytes`. @param bytes wanted bytes @returns storage with one reference @throws DeviceError above the device's limits */
-  acquire(bytes: number): Storage {
+  /** A buffer of at least `bytes`. @param bytes wanted bytes @param exact no size class: for what stays, such as weights @returns storage with one reference @throws DeviceError above the device's limits */
+  acquire(bytes: number, exact = false): Storage {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
     const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
     if (bytes > limit) throw new DeviceError(`allocate: a tensor of ${bytes} bytes was asked for, expected at most ${limit} (the device's storage binding limit)`, 'limit');
     if (this.recording) return { buffer: undefined as unknown as GPUBuffer, bytes, id: this.nextId++, refs: 1, lastUse: -1, virtual: true };
-    const size = Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
+    const size = Math.min(exact ? Math.max(SMALLEST, Math.ceil(bytes / 256) * 256) : sizeClass(bytes), Math.floor(limit / 4) * 4);
     const storage = takeLowest(this.free.get(size)) ?? this.create(size);
     if (storage.refs !== 0) throw new DeviceError(`allocate: buffer ${storage.id} is in use twice`, 'internal');
     storage.refs = 1;

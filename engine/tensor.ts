@@ -77,13 +77,14 @@ export class Tensor {
 
   /**
    * A tensor whose contents are undefined: the kernel that gets it as output writes every element.
-   * @param device where @param shape sizes @param dtype element type @returns [shape] @throws ShapeError for a broken shape, DeviceError above the limits
+   * @param device where @param shape sizes @param dtype element type @param exact a buffer of just these bytes, for what stays: others are up to a quarter larger, to be used again
+   * @returns [shape] @throws ShapeError for a broken shape, DeviceError above the limits
    */
-  static empty(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  static empty(device: Device, shape: Shape, dtype: DType = 'f32', exact = false): Tensor {
     const n = checkedSize('Tensor.empty', shape);
     if (dtype === 'i8' || dtype === 'i4') throw new ShapeError(`Tensor.empty: dtype is ${dtype}, expected one without scales (the op quantize makes ${dtype})`);
     const { pool } = device;
-    return new Tensor(device, pool.acquire(Math.max(4, bytesFor(n, dtype)) + 2 * pool.marginBytes), [...shape], dtype, pool.marginBytes);
+    return new Tensor(device, pool.acquire(Math.max(4, bytesFor(n, dtype)) + 2 * pool.marginBytes, exact), [...shape], dtype, pool.marginBytes);
   }
 
   /**

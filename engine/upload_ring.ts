@@ -6,7 +6,7 @@ import { wait } from './polling.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Bytes of one staging buffer. */
-export const CHUNK_BYTES = 8 * 1024 * 1024;
+export const CHUNK_BYTES = 4 * 1024 * 1024;
 const SLOTS = 3;
 
 interface Slot { readonly buffer: GPUBuffer; mapped: Promise<unknown> }

@@ -4,10 +4,13 @@ import { keep } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
 import type { DType } from '../engine/tensor.ts';
 import { CHUNK_BYTES, UploadRing } from '../engine/upload_ring.ts';
-import { DTYPE_BITS, f32ToBf16, f32ToF16, toF32 } from '../weights/dtype.ts';
+import { DTYPE_BITS } from '../weights/dtype.ts';
+import type { Dtype } from '../weights/dtype.ts';
 import { WeightError } from '../weights/error.ts';
 import type { Safetensors, TensorInfo } from '../weights/safetensors.ts';
 import type { Progress, TensorSpec } from './params.ts';
+import { RowQuantizer, converter } from './weight_convert.ts';
+import type { Convert, FloatDtype } from './weight_convert.ts';
 
 /**
  * How matrices are held on the GPU; norms, biases and the temperature are always f32. 'f32' (exact from any stored type that f32 can hold), 'bf16' and 'f16' (rounded to nearest even),
@@ -60,9 +63,9 @@ function cut(device: Device, where: string, { name, shape, kind }: TensorSpec, b
 export const partName = (name: string, i: number, count: number): string => (count === 1 ? name : `${name}#${i}`);
 
 function makeTensor(device: Device, shape: readonly number[], dtype: Target['dtype']): Tensor {
-  if (dtype !== 'i8') return keep(Tensor.empty(device, shape, dtype));
+  if (dtype !== 'i8') return keep(Tensor.empty(device, shape, dtype, true));
   const size = shape.reduce((a, b) => a * b, 1);
-  const words = Tensor.empty(device, [Math.ceil(size / 4)], 'u32');
+  const words = Tensor.empty(device, [Math.ceil(size / 4)], 'u32', true);
   const tensor = keep(Tensor.quantised(words, keep(Tensor.empty(device, [size / (shape.at(-1) || 1)])), shape, 'i8'));
   words.dispose(); // the tensor holds the same storage
   return tensor;
@@ -79,26 +82,6 @@ function chunksOf(target: Target): Chunk[] {
   return Array.from({ length: Math.ceil(tensor.size / aligned) }, (_, i) => ({ target, start: i * aligned, count: Math.min(aligned, tensor.size - i * aligned) }));
 }
 
-/** Whole numbers of 8 bits per row, as kernels/quantize.ts makes them. */
-function quantizeRows(values: Float32Array, k: number, out: Uint8Array, scales: Float32Array): void {
-  const whole = new Int8Array(out.buffer, out.byteOffset, out.length);
-  for (let r = 0; r * k < values.length; r++) {
-    let most = 0, broken = false;
-    for (let i = r * k; i < (r + 1) * k; i++) {
-      const v = Math.abs(values[i]!);
-      if (v > most) most = v;
-      else if (Number.isNaN(v)) broken = true;
-    }
-    scales[r] = broken || most === Infinity ? NaN : most < 2 ** -126 ? 0 : most / 127;
-    for (let i = r * k; i < (r + 1) * k; i++) {
-      const q = Math.fround(values[i]! / scales[r]!);
-      const floor = Math.floor(q), rest = q - floor;
-      const near = rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
-      whole[i] = scales[r] === 0 || Number.isNaN(q) ? 0 : Math.max(-127, Math.min(127, near));
-    }
-  }
-}
-
 /** Times of a load, by what the host did, ms. */
 export interface LoadTimes { readMs: number; convertMs: number; uploadMs: number }
 
@@ -107,6 +90,8 @@ class Stream {
   private readonly ring: UploadRing;
   private readonly checkpoint: Safetensors;
   private readonly scratch = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)] as const;
+  private readonly converts = new Map<string, Convert>();
+  private readonly quantizers = new Map<Dtype, RowQuantizer>();
   readonly times: LoadTimes = { readMs: 0, convertMs: 0, uploadMs: 0 };
 
   constructor(device: Device, checkpoint: Safetensors) {
@@ -126,19 +111,35 @@ class Stream {
   private async put({ target, start, count }: Chunk, bytes: Uint8Array): Promise<void> {
     const { dtype, info, tensor } = target;
     const began = performance.now();
-    let converted = 0;
-    const timed = (work: () => void) => (): void => { const t = performance.now(); work(); converted += performance.now() - t; };
+    const before = this.times.convertMs;
     if (dtype !== 'i8') {
-      await this.ring.write(tensor, start * BYTES[dtype], count * BYTES[dtype], to => timed(() => to.set(narrow(bytes, info, dtype)))());
+      const convert = this.converts.get(`${info.dtype} ${dtype}`) ?? this.remember(info.dtype, dtype);
+      await this.ring.write(tensor, start * BYTES[dtype], count * BYTES[dtype], to => this.timed(() => convert(bytes, to)));
     } else {
       const k = tensor.shape.at(-1)!;
-      const scales = new Float32Array(count / k), whole = new Uint8Array(count);
-      timed(() => quantizeRows(toF32(bytes, info.dtype), k, whole, scales))();
-      await this.ring.write(tensor, start, count, to => to.set(whole));
-      await this.ring.write(tensor.scales!, (start / k) * 4, scales.byteLength, to => to.set(new Uint8Array(scales.buffer)));
+      let scales = new Float32Array(0);
+      await this.ring.write(tensor, start, count, to => this.timed(() => { scales = this.quantizer(info.dtype).run(bytes, k, new Int8Array(to.buffer, to.byteOffset, count)) as Float32Array<ArrayBuffer>; }));
+      await this.ring.write(tensor.scales!, (start / k) * 4, scales.byteLength, to => to.set(new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength)));
     }
-    this.times.convertMs += converted;
-    this.times.uploadMs += performance.now() - began - converted;
+    this.times.uploadMs += performance.now() - began - (this.times.convertMs - before);
+  }
+
+  private timed(work: () => void): void {
+    const began = performance.now();
+    work();
+    this.times.convertMs += performance.now() - began;
+  }
+
+  private remember(stored: Dtype, dtype: FloatDtype): Convert {
+    const convert = converter(stored, dtype);
+    this.converts.set(`${stored} ${dtype}`, convert);
+    return convert;
+  }
+
+  private quantizer(stored: Dtype): RowQuantizer {
+    const found = this.quantizers.get(stored) ?? new RowQuantizer(stored);
+    this.quantizers.set(stored, found);
+    return found;
   }
 
   async run(chunks: readonly Chunk[], after: (chunk: Chunk, bytes: number) => void, signal: AbortSignal | undefined): Promise<void> {
@@ -161,14 +162,6 @@ class Stream {
   }
 }
 
-/** The bytes of a chunk in the type of the GPU. */
-function narrow(bytes: Uint8Array, info: TensorInfo, dtype: Exclude<Target['dtype'], 'i8'>): Uint8Array {
-  if ((info.dtype === 'F32' && dtype === 'f32') || (info.dtype === 'BF16' && dtype === 'bf16') || (info.dtype === 'F16' && dtype === 'f16')) return bytes;
-  const values = toF32(bytes, info.dtype);
-  if (dtype === 'f32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return new Uint8Array((dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values)).buffer);
-}
-
 /** What {@link streamTensors} wants to know. */
 export interface StreamOptions {
   readonly where: string;
@@ -178,7 +171,7 @@ export interface StreamOptions {
 }
 
 /**
- * Fills tensors from an open checkpoint through two chunks on the host and three staging buffers, 40 MiB in all.
+ * Fills tensors from an open checkpoint through two chunks on the host and three staging buffers, 20 MiB in all.
  *
  * @param device where the tensors go
  * @param checkpoint an open safetensors file or sharded folder
@@ -197,7 +190,7 @@ export async function streamTensors(device: Device, checkpoint: Safetensors, fou
     for (const [spec, name] of found) {
       const info = checkpoint.info(name);
       const dtype = dtypeOf(spec, info, typeof options.dtype === 'function' ? options.dtype(spec.name) : options.dtype);
-      if (info.dtype !== 'F32') toF32(new Uint8Array(0), info.dtype); // a type that f32 cannot hold is refused before anything is read
+      converter(info.dtype, 'f32'); // a type that f32 cannot hold is refused before anything is read
       const rowElements = spec.shape.slice(1).reduce((a, b) => a * b, 1);
       const parts = cut(device, where, spec, BYTES[dtype]);
       let firstElement = 0;
