@@ -4,6 +4,7 @@
 import { byteLength, DTYPE_BITS, isDtype, type Dtype } from './dtype.ts';
 import { quote, reason, WeightError, type WeightErrorCode } from './error.ts';
 import { checkTensorName, HEADER_LIMIT } from './header.ts';
+import { LazyMap } from './lazy_map.ts';
 
 /** One tensor to write. */
 export interface TensorEntry {
@@ -78,7 +79,7 @@ function compareCodePoints(a: string, b: string): number {
 }
 
 function metadataText(metadata: Metadata): string | undefined {
-  const pairs: [string, unknown][] = metadata instanceof Map ? [...metadata] : Object.entries(metadata);
+  const pairs: [string, unknown][] = metadata instanceof Map || metadata instanceof LazyMap ? [...metadata as ReadonlyMap<string, string>] : Object.entries(metadata);
   if (pairs.length === 0) return undefined;
   for (const [key, value] of pairs) {
     if (typeof value !== 'string') throw new WeightError('write-entry', `encodeSafetensors: metadata ${quote(key)} is a ${typeof value}, expected a string`);

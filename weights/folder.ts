@@ -4,9 +4,9 @@
 import type { ByteSource, SourceOptions } from './byte_source.ts';
 import { quote, reason, WeightError } from './error.ts';
 import { isDeviceName } from './index_file.ts';
-import { decodeText } from './json_scanner.ts';
 import { blobSource, isMissing, isNode, memorySource, openFile, resolvePlace } from './source.ts';
 import { fetchWhole, openUrl } from './url_source.ts';
+import { decodeText } from './utf8.ts';
 
 const TEXT_LIMIT = 64 * 1024 * 1024; // the largest tokenizer.json in use has about 33 MB
 

@@ -2,33 +2,29 @@
 // its Rust reader; beyond it we refuse whatever two readers could understand in two ways (duplicate names, unknown
 // fields, other spellings of the same thing). Nothing is allocated from a number in the file before that number is checked.
 
-import { byteLength, isDtype, type Dtype } from './dtype.ts';
 import { quote, WeightError } from './error.ts';
-import { decodeText, JsonScanner } from './json_scanner.ts';
+import { DTYPES, HeaderTable, type HeaderEntry } from './header_table.ts';
+import { JsonScanner } from './json_scanner.ts';
+import type { MapContent } from './lazy_map.ts';
+import { NameTable } from './name_table.ts';
+import { checkUtf8 } from './utf8.ts';
+
+export type { HeaderEntry };
 
 /** Header bytes accepted unless the caller says otherwise: 1,000,000 entries would be a 60 MB header. */
 export const HEADER_LIMIT = 16 * 1024 * 1024;
+/** What the reference reader takes; above it nobody reads a header. */
+export const HEADER_LIMIT_OF_FORMAT = 100_000_000;
+const LEAST_ENTRY = 50; // bytes of `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]},`
 const NAME_LIMIT = 4096; // bytes of UTF-8
 const RANK_LIMIT = 32;
-
-/** One entry of the table. */
-export interface HeaderEntry {
-  /** Stored type. */
-  readonly dtype: Dtype;
-  /** Dims; [] is a scalar. */
-  readonly shape: readonly number[];
-  /** First byte, counted from the start of the data section. */
-  readonly begin: number;
-  /** One past the last byte, counted likewise. */
-  readonly end: number;
-}
 
 /** A parsed and checked header. */
 export interface Header {
   /** The file's `__metadata__`, empty when it has none. */
-  readonly metadata: Map<string, string>;
-  /** Tensors in the order of the header's text. A Map, so that names like `__proto__` are only names. */
-  readonly tensors: Map<string, HeaderEntry>;
+  readonly metadata: MapContent<string>;
+  /** Tensors in the order of the header's text. */
+  readonly tensors: HeaderTable;
 }
 
 /**
@@ -45,7 +41,7 @@ export function headerLength(prefix: Uint8Array, fileSize: number, limit: number
   if (fileSize < 8 || prefix.length < 8) throw new WeightError('header-short', `${where}: the file has ${fileSize} bytes, expected at least the 8 of the header length`);
   const view = new DataView(prefix.buffer, prefix.byteOffset, 8);
   const length = view.getUint32(4, true) * 0x100000000 + view.getUint32(0, true); // above 2^53 inexact, and far above any limit
-  if (length > limit) throw new WeightError('header-too-large', `${where}: the header claims ${length} bytes, limit ${limit}${lookalike(prefix)}`);
+  if (length > limit || length > 0x7fffffff) throw new WeightError('header-too-large', `${where}: the header claims ${length} bytes, limit ${limit}${lookalike(prefix)}`);
   if (length > fileSize - 8) throw new WeightError('header-past-end', `${where}: the header claims ${length} bytes, but only ${fileSize - 8} follow its length${lookalike(prefix)}`);
   return length;
 }
@@ -64,31 +60,17 @@ function lookalike(prefix: Uint8Array): string {
 /**
  * Parses and checks a header.
  *
- * @param bytes the N header bytes, without the length
+ * @param bytes the N header bytes, without the length; the result refers to them, so they must not change
  * @param dataSize bytes of the file behind the header
  * @param where the file's name, for messages
  * @returns metadata and tensors; every tensor lies inside the data section, which they cover exactly
  * @throws WeightError with the code of the first fault
  */
 export function parseHeader(bytes: Uint8Array, dataSize: number, where: string): Header {
-  const scanner = new JsonScanner(decodeText(bytes, where), where);
-  const tensors = new Map<string, HeaderEntry>();
-  let metadata: Map<string, string> | undefined;
-  scanner.object('root-type', 'the header', (name) => {
-    if (name === '__metadata__') {
-      if (metadata !== undefined) scanner.fail('duplicate-metadata', 'a second __metadata__');
-      metadata = readMetadata(scanner);
-      return;
-    }
-    checkTensorName(scanner, name);
-    scanner.subject = name;
-    if (tensors.has(name)) scanner.fail('duplicate-tensor', 'appears twice');
-    tensors.set(name, readEntry(scanner));
-    scanner.subject = undefined;
-  });
-  scanner.end();
-  checkLayout(tensors, dataSize, where);
-  return { metadata: metadata ?? new Map(), tensors };
+  checkUtf8(bytes, where);
+  const header = new HeaderParser(bytes, where).parse();
+  header.tensors.checkLayout(dataSize, where);
+  return header;
 }
 
 /**
@@ -104,96 +86,149 @@ export function checkTensorName(scanner: Pick<JsonScanner, 'fail'>, name: string
   if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) scanner.fail('name-control', `tensor name ${quote(name)} has a control character`);
 }
 
-function readMetadata(scanner: JsonScanner): Map<string, string> {
-  const metadata = new Map<string, string>();
-  scanner.object('metadata-type', '__metadata__', (key) => {
-    if (metadata.has(key)) scanner.fail('metadata-duplicate-key', `__metadata__ has the key ${quote(key)} twice`);
-    if (scanner.peek() !== 0x22) scanner.fail('metadata-value', `__metadata__ ${quote(key)}: ${scanner.found()}, expected a string`);
-    metadata.set(key, scanner.string());
-  });
-  return metadata;
-}
+const letters = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
+const DTYPE_LETTERS = DTYPES.map(letters);
+const [METADATA, DTYPE, SHAPE, OFFSETS] = ['__metadata__', 'dtype', 'shape', 'data_offsets'].map(letters) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
 
-function readEntry(scanner: JsonScanner): HeaderEntry {
-  let dtype: Dtype | undefined;
-  let shape: number[] | undefined;
-  let offsets: [number, number] | undefined;
-  scanner.object('entry-type', 'entry', (field) => {
-    const repeated = field === 'dtype' ? dtype !== undefined : field === 'shape' ? shape !== undefined : field === 'data_offsets' && offsets !== undefined;
-    if (repeated) scanner.fail('duplicate-field', `has the field ${quote(field)} twice`);
-    if (field === 'dtype') dtype = readDtype(scanner);
-    else if (field === 'shape') shape = readShape(scanner);
-    else if (field === 'data_offsets') offsets = readOffsets(scanner);
-    else scanner.fail('unknown-field', `has the unknown field ${quote(field)}`);
-  });
-  if (dtype === undefined) return scanner.fail('missing-dtype', 'has no dtype');
-  if (shape === undefined) return scanner.fail('missing-shape', 'has no shape');
-  if (offsets === undefined) return scanner.fail('missing-offsets', 'has no data_offsets');
-  return { dtype, shape, begin: offsets[0], end: offsets[1] };
-}
+/** Reads one header. What belongs to the entry at hand is in fields, so that a million entries make no objects. */
+class HeaderParser {
+  private readonly scanner: JsonScanner;
+  private readonly table: HeaderTable;
+  private metadata: MetadataTable | undefined;
+  private readonly lastName = (): string => this.table.names.at(this.table.names.count - 1);
+  /** Number of the dtype of this entry; -1 before it is read. */
+  private dtype = -1;
+  private hasShape = false;
+  /** How many data_offsets were read; -1 before. */
+  private offsets = -1;
+  private begin = 0;
+  private end = 0;
 
-function readDtype(scanner: JsonScanner): Dtype {
-  if (scanner.peek() !== 0x22) scanner.fail('dtype-type', `dtype: ${scanner.found()}, expected a string`);
-  const dtype = scanner.string();
-  if (!isDtype(dtype)) scanner.fail('dtype-unknown', `has the unknown dtype ${quote(dtype)}`);
-  return dtype;
-}
-
-function readShape(scanner: JsonScanner): number[] {
-  const shape: number[] = [];
-  scanner.array('shape-type', 'shape', (index) => {
-    if (index === RANK_LIMIT) scanner.fail('shape-rank', `has more than ${RANK_LIMIT} dims`);
-    shape.push(scanner.integer('dim-invalid', 'dim-too-large', 'shape'));
-  });
-  return shape;
-}
-
-function readOffsets(scanner: JsonScanner): [number, number] {
-  const offsets: number[] = [];
-  scanner.array('offsets-type', 'data_offsets', (index) => {
-    if (index === 2) scanner.fail('offsets-count', 'has more than 2 data_offsets');
-    offsets.push(scanner.integer('offset-invalid', 'offset-too-large', 'data_offsets'));
-  });
-  const [begin, end] = offsets;
-  if (begin === undefined || end === undefined) return scanner.fail('offsets-count', `has ${offsets.length} data_offsets, expected 2`);
-  return [begin, end];
-}
-
-/** The tensors must tile the data section: no hole, no overlap, no tail (so no second file hidden inside). */
-function checkLayout(tensors: ReadonlyMap<string, HeaderEntry>, dataSize: number, where: string): void {
-  const entries = inFileOrder(tensors) ? tensors : [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end); // an empty tensor goes before its neighbour at the same place
-  let previous = 0;
-  for (const [name, entry] of entries) {
-    checkPlace(name, entry, previous, where);
-    previous = entry.end;
+  constructor(bytes: Uint8Array, where: string) {
+    this.scanner = new JsonScanner(bytes, where);
+    const capacity = Math.floor(bytes.length / LEAST_ENTRY) + 1;
+    this.table = new HeaderTable(new NameTable(bytes, capacity), capacity);
   }
-  if (previous > dataSize) throw new WeightError('data-truncated', `${where}: the tensors need ${previous} bytes, the file has ${dataSize} behind the header`);
-  if (previous < dataSize) throw new WeightError('data-trailing', `${where}: the tensors end at ${previous}, but ${dataSize} bytes follow the header`);
-}
 
-/** Most writers list tensors as they lie; a million need not be sorted again. */
-function inFileOrder(tensors: ReadonlyMap<string, HeaderEntry>): boolean {
-  let previous = 0;
-  for (const { begin, end } of tensors.values()) {
-    if (begin < previous) return false;
-    previous = Math.max(begin, end);
+  parse(): Header {
+    this.scanner.members('root-type', 'the header', this.readMember);
+    this.scanner.end();
+    return { metadata: this.metadata ?? new MetadataTable(this.scanner), tensors: this.table };
   }
-  return true;
-}
 
-function checkPlace(name: string, { dtype, shape, begin, end }: HeaderEntry, previous: number, where: string): void {
-  const fault = (code: 'offsets-reversed' | 'layout-start' | 'layout-hole' | 'layout-overlap' | 'size-mismatch', what: string): never => {
-    throw new WeightError(code, `${where}: tensor ${quote(name)} ${what}`);
+  private readonly readMember = (): void => {
+    const { scanner } = this;
+    if (scanner.is('__metadata__', METADATA)) {
+      if (this.metadata !== undefined) scanner.fail('duplicate-metadata', 'a second __metadata__');
+      this.metadata = new MetadataTable(scanner);
+      this.metadata.read();
+      return;
+    }
+    if (!scanner.plain || scanner.stop - scanner.start > NAME_LIMIT) checkTensorName(scanner, scanner.text());
+    if (!this.table.names.add(scanner)) {
+      const name = scanner.text();
+      scanner.subject = () => name;
+      scanner.fail('duplicate-tensor', 'appears twice');
+    }
+    scanner.subject = this.lastName;
+    this.readEntry();
+    scanner.subject = undefined;
   };
-  if (end < begin) fault('offsets-reversed', `ends at ${end}, before it begins at ${begin}`);
-  if (begin < previous) fault('layout-overlap', `begins at ${begin}, inside the one before, which ends at ${previous}`);
-  if (begin > previous) fault(previous === 0 ? 'layout-start' : 'layout-hole', `begins at ${begin}, expected ${previous}, where the one before ends`);
-  let size: number;
-  try {
-    size = byteLength(dtype, shape);
-  } catch (error) {
-    if (!(error instanceof WeightError)) throw error;
-    throw new WeightError(error.code, `${where}: tensor ${quote(name)}: ${error.message}`);
+
+  private readEntry(): void {
+    const { scanner } = this;
+    this.dtype = -1;
+    this.hasShape = false;
+    this.offsets = -1;
+    scanner.members('entry-type', 'entry', this.readField);
+    if (this.dtype < 0) scanner.fail('missing-dtype', 'has no dtype');
+    if (!this.hasShape) scanner.fail('missing-shape', 'has no shape');
+    if (this.offsets < 0) scanner.fail('missing-offsets', 'has no data_offsets');
+    this.table.add(this.dtype, this.begin, this.end);
   }
-  if (end - begin !== size) fault('size-mismatch', `${dtype} [${shape.join(', ')}] takes ${size} bytes, its data_offsets span ${end - begin}`);
+
+  private readonly readField = (): void => {
+    const { scanner } = this;
+    if (scanner.is('dtype', DTYPE)) {
+      if (this.dtype >= 0) scanner.fail('duplicate-field', 'has the field "dtype" twice');
+      this.readDtype();
+    } else if (scanner.is('shape', SHAPE)) {
+      if (this.hasShape) scanner.fail('duplicate-field', 'has the field "shape" twice');
+      this.hasShape = true;
+      scanner.array('shape-type', 'shape', this.readDim);
+    } else if (scanner.is('data_offsets', OFFSETS)) {
+      if (this.offsets >= 0) scanner.fail('duplicate-field', 'has the field "data_offsets" twice');
+      this.offsets = 0;
+      scanner.array('offsets-type', 'data_offsets', this.readOffset);
+      if (this.offsets < 2) scanner.fail('offsets-count', `has ${this.offsets} data_offsets, expected 2`);
+    } else scanner.fail('unknown-field', `has the unknown field ${quote(scanner.text())}`);
+  };
+
+  private readDtype(): void {
+    const { scanner } = this;
+    if (scanner.peek() !== 0x22) scanner.fail('dtype-type', `dtype: ${scanner.found()}, expected a string`);
+    scanner.span();
+    for (let i = 0; i < DTYPES.length; i++) {
+      if (!scanner.is(DTYPES[i]!, DTYPE_LETTERS[i]!)) continue;
+      this.dtype = i;
+      return;
+    }
+    scanner.fail('dtype-unknown', `has the unknown dtype ${quote(scanner.text())}`);
+  }
+
+  private readonly readDim = (index: number): void => {
+    if (index === RANK_LIMIT) this.scanner.fail('shape-rank', `has more than ${RANK_LIMIT} dims`);
+    this.table.addDim(this.scanner.integer('dim-invalid', 'dim-too-large', 'shape'));
+  };
+
+  private readonly readOffset = (index: number): void => {
+    if (index === 2) this.scanner.fail('offsets-count', 'has more than 2 data_offsets');
+    const value = this.scanner.integer('offset-invalid', 'offset-too-large', 'data_offsets');
+    if (index === 0) this.begin = value;
+    else this.end = value;
+    this.offsets = index + 1;
+  };
+}
+
+/** `__metadata__`: its keys, and where each value begins. */
+class MetadataTable implements MapContent<string> {
+  private readonly scanner: JsonScanner;
+  private readonly names: NameTable;
+  private places = new Int32Array(16);
+
+  constructor(scanner: JsonScanner) {
+    this.scanner = scanner;
+    this.names = new NameTable(scanner.bytes);
+  }
+
+  read(): void {
+    const { scanner, names } = this;
+    scanner.members('metadata-type', '__metadata__', () => {
+      if (!names.add(scanner)) scanner.fail('metadata-duplicate-key', `__metadata__ has the key ${quote(scanner.text())} twice`);
+      if (scanner.peek() !== 0x22) scanner.fail('metadata-value', `__metadata__ ${quote(names.at(names.count - 1))}: ${scanner.found()}, expected a string`);
+      scanner.span();
+      if (names.count > this.places.length) {
+        const more = new Int32Array(this.places.length * 2);
+        more.set(this.places);
+        this.places = more;
+      }
+      this.places[names.count - 1] = scanner.start - 1;
+    });
+  }
+
+  get size(): number {
+    return this.names.count;
+  }
+
+  keyAt(index: number): string {
+    return this.names.at(index);
+  }
+
+  valueAt(index: number): string {
+    return this.scanner.stringAt(this.places[index]!);
+  }
+
+  find(key: string): number {
+    return this.names.find(key);
+  }
 }

@@ -4,7 +4,8 @@
 
 import { quote, WeightError } from './error.ts';
 import { checkTensorName, type Header } from './header.ts';
-import { decodeText, JsonScanner } from './json_scanner.ts';
+import { JsonScanner } from './json_scanner.ts';
+import { checkUtf8 } from './utf8.ts';
 
 /** Longest index accepted, bytes. */
 export const INDEX_LIMIT = 16 * 1024 * 1024;
@@ -51,7 +52,8 @@ export function isDeviceName(name: string): boolean {
  */
 export function parseIndex(bytes: Uint8Array, where: string): CheckpointIndex {
   if (bytes.length > INDEX_LIMIT) throw new WeightError('index-too-large', `${where}: the index has ${bytes.length} bytes, limit ${INDEX_LIMIT}`);
-  const scanner = new JsonScanner(decodeText(bytes, where), where);
+  checkUtf8(bytes, where);
+  const scanner = new JsonScanner(bytes, where);
   const seen = new Set<string>();
   let totalSize: number | undefined;
   let weightMap: Map<string, string> | undefined;
@@ -83,13 +85,17 @@ function readTotalSize(scanner: JsonScanner): number | undefined {
 
 function readWeightMap(scanner: JsonScanner): Map<string, string> {
   const weightMap = new Map<string, string>();
+  const names = new Map<string, string>(); // one string per shard, not one per tensor
   scanner.object('index-weight-map', 'weight_map', (tensor) => {
     checkTensorName(scanner, tensor);
     if (weightMap.has(tensor)) scanner.fail('duplicate-tensor', `weight_map has tensor ${quote(tensor)} twice`);
     if (scanner.peek() !== 0x22) scanner.fail('index-weight-map', `weight_map ${quote(tensor)}: ${scanner.found()}, expected a file name`);
     const shard = scanner.string();
-    if (!isShardName(shard)) scanner.fail('index-shard-name', `weight_map ${quote(tensor)}: ${quote(shard)} is no plain *.safetensors file name`);
-    weightMap.set(tensor, shard);
+    if (!names.has(shard)) {
+      if (!isShardName(shard)) scanner.fail('index-shard-name', `weight_map ${quote(tensor)}: ${quote(shard)} is no plain *.safetensors file name`);
+      names.set(shard, shard);
+    }
+    weightMap.set(tensor, names.get(shard)!);
   });
   return weightMap;
 }
@@ -104,8 +110,9 @@ function readWeightMap(scanner: JsonScanner): Map<string, string> {
  */
 export function checkCoverage(index: CheckpointIndex, headers: ReadonlyMap<string, Header>, where: string): void {
   const holder = new Map<string, string>();
-  for (const [shard, header] of headers) {
-    for (const name of header.tensors.keys()) {
+  for (const [shard, { tensors }] of headers) {
+    for (let i = 0; i < tensors.size; i++) {
+      const name = tensors.keyAt(i);
       const other = holder.get(name);
       if (other !== undefined) throw new WeightError('index-tensor-repeated', `${where}: tensor ${quote(name)} is in ${other} and in ${shard}`);
       holder.set(name, shard);

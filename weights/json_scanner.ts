@@ -1,44 +1,35 @@
-// A pull scanner for strict JSON (RFC 8259) that never builds what the caller did not ask for. JSON.parse will not do here:
-// it keeps the last of two equal keys, rounds 9007199254740993 down, takes 4.0 and -0 for integers, keeps lone
-// surrogates and re-orders keys like "10"; each of them lets two readers see two different models in one file.
+// A pull scanner for strict JSON (RFC 8259) over the bytes themselves: it builds nothing that the caller did not ask for, so a header of a
+// million names costs no million strings. JSON.parse will not do here: it keeps the last of two equal keys, rounds
+// 9007199254740993 down, takes 4.0 and -0 for integers, keeps lone surrogates and re-orders keys like "10"; each of them lets
+// two readers see two different models in one file.
 
 import { quote, WeightError, type WeightErrorCode } from './error.ts';
 
 const DEPTH_LIMIT = 32; // of values that are skipped; nothing else nests
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true }); // the default hides a mark at the start of a name
 
-/**
- * Decodes UTF-8 strictly.
- *
- * @param bytes untrusted bytes
- * @param where what they are, for the message
- * @returns the text, a leading byte-order mark refused
- * @throws WeightError `utf8` (also overlong forms and encoded surrogates), `bom`
- */
-export function decodeText(bytes: Uint8Array, where: string): string {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes); // the defaults replace bad bytes and hide a BOM
-  } catch (error) {
-    throw new WeightError('utf8', `${where}: the text is not valid UTF-8`, error);
-  }
-  if (text.charCodeAt(0) === 0xfeff) throw new WeightError('bom', `${where}: the text begins with a byte-order mark, expected {`);
-  return text;
-}
-
-/** Reads one JSON text from left to right. */
+/** Reads one JSON text from left to right. The bytes must have passed {@link checkUtf8}. */
 export class JsonScanner {
-  private readonly text: string;
+  readonly bytes: Uint8Array;
   private readonly where: string;
   private at = 0;
-  /** The tensor that messages are about. Quoted only when a message is made: a header may have a million names. */
-  subject: string | undefined = undefined;
+  /** The string read last lies in `bytes` from here … */
+  start = 0;
+  /** … up to here, without its quotes. */
+  stop = 0;
+  /** It has a backslash, so the bytes are not the text. */
+  escaped = false;
+  /** It has only characters from space to tilde. */
+  plain = true;
+  /** Gives the tensor that messages are about. Called only when a message is made: a header may have a million names. */
+  subject: (() => string) | undefined = undefined;
 
   /**
-   * @param text the whole JSON text
+   * @param bytes the whole JSON text, valid UTF-8
    * @param where what it is, for messages
    */
-  constructor(text: string, where: string) {
-    this.text = text;
+  constructor(bytes: Uint8Array, where: string) {
+    this.bytes = bytes;
     this.where = where;
   }
 
@@ -50,8 +41,8 @@ export class JsonScanner {
    * @throws WeightError always
    */
   fail(code: WeightErrorCode, what: string): never {
-    const about = this.subject === undefined ? '' : `tensor ${quote(this.subject)} `;
-    throw new WeightError(code, `${this.where}: ${about}${what} (at character ${this.at})`);
+    const about = this.subject === undefined ? '' : `tensor ${quote(this.subject())} `;
+    throw new WeightError(code, `${this.where}: ${about}${what} (at byte ${this.at})`);
   }
 
   /**
@@ -60,13 +51,18 @@ export class JsonScanner {
    * @returns its code, or -1 at the end
    */
   peek(): number {
-    const { text } = this;
-    for (;;) {
-      if (this.at >= text.length) return -1;
-      const code = text.charCodeAt(this.at);
-      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return code;
-      this.at++;
+    const { bytes } = this;
+    let at = this.at;
+    while (at < bytes.length) {
+      const code = bytes[at]!;
+      if (code > 0x20 || (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09)) {
+        this.at = at;
+        return code;
+      }
+      at++;
     }
+    this.at = at;
+    return -1;
   }
 
   /**
@@ -88,27 +84,43 @@ export class JsonScanner {
 
   /** What stands here, for messages. */
   found(): string {
-    return this.peek() === -1 ? 'the text ends' : `found ${quote(this.text.slice(this.at, this.at + 12))}`;
+    return this.peek() === -1 ? 'the text ends' : `found ${quote(this.textOf(this.at, Math.min(this.bytes.length, this.at + 48)).slice(0, 12))}`;
+  }
+
+  private textOf(start: number, stop: number): string {
+    return DECODER.decode(this.bytes.subarray(start, stop));
   }
 
   /**
-   * Walks the members of an object that begins here; `member` must consume the value.
+   * Walks the members of an object that begins here; `member` must consume the value. The key lies in `start`, `stop` while it is called.
    *
    * @param code the fault to report when no object begins here
    * @param what what should be an object, for the message
-   * @param member called with each key, unescaped, in the order of the text
+   * @param member called behind each key's colon, in the order of the text
    * @throws WeightError
    */
-  object(code: WeightErrorCode, what: string, member: (key: string) => void): void {
+  members(code: WeightErrorCode, what: string, member: () => void): void {
     if (!this.take(0x7b)) this.fail(code, `${what}: ${this.found()}, expected an object`);
     if (this.take(0x7d)) return;
     do {
       if (this.peek() !== 0x22) this.fail('json-syntax', `${this.found()}, expected a key in double quotes`);
-      const key = this.string();
+      this.span();
       this.demand(0x3a);
-      member(key);
+      member();
     } while (this.take(0x2c));
     this.demand(0x7d);
+  }
+
+  /**
+   * As {@link members}, with each key as text.
+   *
+   * @param code the fault to report when no object begins here
+   * @param what what should be an object, for the message
+   * @param member called with each key, unescaped
+   * @throws WeightError
+   */
+  object(code: WeightErrorCode, what: string, member: (key: string) => void): void {
+    this.members(code, what, () => member(this.text()));
   }
 
   /**
@@ -128,55 +140,95 @@ export class JsonScanner {
   }
 
   /**
+   * Reads past a string that begins here and checks it; `start`, `stop`, `escaped` and `plain` tell about it.
+   *
+   * @throws WeightError `json-control`, `json-escape`, `json-surrogate`, `json-syntax`
+   */
+  span(): void {
+    this.demand(0x22);
+    const { bytes } = this;
+    let at = this.at;
+    this.start = at;
+    this.escaped = false;
+    this.plain = true;
+    for (;;) {
+      const code = at < bytes.length ? bytes[at]! : -1;
+      if (code === 0x22) break;
+      if (code >= 0x20 && code < 0x7f && code !== 0x5c) { at++; continue; }
+      this.at = at;
+      if (code === -1) this.fail('json-syntax', 'the text ends inside a string');
+      if (code < 0x20) this.fail('json-control', 'a raw control character inside a string');
+      this.plain = false;
+      if (code !== 0x5c) { at++; continue; }
+      this.escaped = true;
+      this.escape();
+      at = this.at;
+    }
+    this.stop = at;
+    this.at = at + 1;
+  }
+
+  /** @returns the text of the string read last, unescaped */
+  text(): string {
+    if (!this.escaped) return this.textOf(this.start, this.stop);
+    return JSON.parse(this.textOf(this.start - 1, this.stop + 1)) as string; // its escapes are checked
+  }
+
+  /**
    * Reads a string that begins here, unescaped.
    *
    * @returns the text, without lone surrogates
-   * @throws WeightError `json-control`, `json-escape`, `json-surrogate`, `json-syntax`
+   * @throws WeightError as {@link span}
    */
   string(): string {
-    this.demand(0x22);
-    const { text } = this;
-    const start = this.at;
-    for (;;) {
-      if (this.at >= text.length) this.fail('json-syntax', 'the text ends inside a string');
-      const code = text.charCodeAt(this.at);
-      if (code === 0x22) return text.slice(start, this.at++);
-      if (code === 0x5c) return this.escapedString(start);
-      if (code < 0x20) this.fail('json-control', 'a raw control character inside a string');
-      this.at++;
-    }
+    this.span();
+    return this.text();
   }
 
-  /** The slow path of {@link string}, from the first backslash. */
-  private escapedString(start: number): string {
-    const { text } = this;
-    let out = text.slice(start, this.at);
-    for (;;) {
-      if (this.at >= text.length) this.fail('json-syntax', 'the text ends inside a string');
-      const code = text.charCodeAt(this.at);
-      if (code === 0x22) { this.at++; return out; }
-      if (code < 0x20) this.fail('json-control', 'a raw control character inside a string');
-      if (code === 0x5c) out += this.escape();
-      else { out += text[this.at]!; this.at++; }
-    }
+  /**
+   * Reads a string that was read before.
+   *
+   * @param at where its first quote is
+   * @returns the text, unescaped
+   */
+  stringAt(at: number): string {
+    this.at = at;
+    return this.string();
   }
 
-  private escape(): string {
-    const kind = this.text[this.at + 1] ?? '';
-    const index = '"\\/bfnrt'.indexOf(kind);
-    if (kind !== '' && index >= 0) { this.at += 2; return '"\\/\b\f\n\r\t'[index]!; }
-    if (kind !== 'u') this.fail('json-escape', `unknown escape ${quote(`\\${kind}`)}`);
+  /**
+   * Compares the string read last.
+   *
+   * @param word ASCII text
+   * @param letters its bytes
+   * @returns whether they are equal after unescaping
+   */
+  is(word: string, letters: Uint8Array): boolean {
+    if (this.escaped) return this.text() === word;
+    const { bytes, start } = this;
+    if (this.stop - start !== letters.length) return false;
+    for (let i = 0; i < letters.length; i++) if (bytes[start + i] !== letters[i]) return false;
+    return true;
+  }
+
+  /** Reads past one escape, from its backslash. */
+  private escape(): void {
+    const kind = this.bytes[this.at + 1] ?? -1;
+    if (kind !== 0x75) {
+      if (kind === -1 || !'"\\/bfnrt'.includes(String.fromCharCode(kind))) this.fail('json-escape', `unknown escape ${quote(this.textOf(this.at, Math.min(this.bytes.length, this.at + 5)).slice(0, 2))}`);
+      this.at += 2;
+      return;
+    }
     const unit = this.hexUnit();
-    if (unit < 0xd800 || unit > 0xdfff) return String.fromCharCode(unit);
-    if (unit > 0xdbff || this.text[this.at] !== '\\' || this.text[this.at + 1] !== 'u') this.fail('json-surrogate', 'a lone surrogate in an escape');
+    if (unit < 0xd800 || unit > 0xdfff) return;
+    if (unit > 0xdbff || this.bytes[this.at] !== 0x5c || this.bytes[this.at + 1] !== 0x75) this.fail('json-surrogate', 'a lone surrogate in an escape');
     const low = this.hexUnit();
     if (low < 0xdc00 || low > 0xdfff) this.fail('json-surrogate', 'a lone surrogate in an escape');
-    return String.fromCharCode(unit, low);
   }
 
   /** Reads a backslash, u and four hexadecimal digits. */
   private hexUnit(): number {
-    const digits = this.text.slice(this.at + 2, this.at + 6);
+    const digits = this.textOf(this.at + 2, Math.min(this.bytes.length, this.at + 6));
     if (!/^[0-9a-fA-F]{4}$/.test(digits)) this.fail('json-escape', `${quote(`\\u${digits}`)} has no four hexadecimal digits`);
     this.at += 6;
     return Number.parseInt(digits, 16);
@@ -192,23 +244,30 @@ export class JsonScanner {
    * @throws WeightError
    */
   integer(invalid: WeightErrorCode, tooLarge: WeightErrorCode, what: string): number {
-    const { text } = this;
     const first = this.peek();
     const start = this.at;
-    let value = 0;
-    while (this.at < text.length) {
-      const digit = text.charCodeAt(this.at) - 0x30;
-      if (digit < 0 || digit > 9) break;
-      value = value * 10 + digit; // exact up to 2^53, and never falls back below it
-      this.at++;
-    }
-    const next = this.at < text.length ? text.charCodeAt(this.at) : -1;
+    const value = this.digits();
+    const next = this.at < this.bytes.length ? this.bytes[this.at]! : -1;
     const continues = next === 0x2e || next === 0x65 || next === 0x45; // . e E
     if (this.at === start || continues || (first === 0x30 && this.at > start + 1)) {
       this.at = start;
       this.fail(invalid, `${what}: ${this.found()}, expected an unsigned integer`);
     }
-    if (value > Number.MAX_SAFE_INTEGER) this.fail(tooLarge, `${what}: ${quote(text.slice(start, this.at))} passes 2^53 - 1`);
+    if (value > Number.MAX_SAFE_INTEGER) this.fail(tooLarge, `${what}: ${quote(this.textOf(start, Math.min(this.at, start + 1000)))} passes 2^53 - 1`);
+    return value;
+  }
+
+  /** Reads past digits, perhaps none. */
+  private digits(): number {
+    const { bytes } = this;
+    let at = this.at;
+    let value = 0;
+    for (; at < bytes.length; at++) {
+      const digit = bytes[at]! - 0x30;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit; // exact up to 2^53, and never falls back below it
+    }
+    this.at = at;
     return value;
   }
 
@@ -221,13 +280,30 @@ export class JsonScanner {
   skip(depth = 0): void {
     if (depth > DEPTH_LIMIT) this.fail('json-depth', `more than ${DEPTH_LIMIT} levels`);
     const code = this.peek();
-    if (code === 0x7b) return this.object('json-syntax', 'value', () => this.skip(depth + 1));
+    if (code === 0x7b) return this.members('json-syntax', 'value', () => this.skip(depth + 1));
     if (code === 0x5b) return this.array('json-syntax', 'value', () => this.skip(depth + 1));
-    if (code === 0x22) { this.string(); return; }
-    const rest = /(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)/y;
-    rest.lastIndex = this.at;
-    if (!rest.test(this.text)) this.fail('json-syntax', `${this.found()}, expected a value`);
-    this.at = rest.lastIndex;
+    if (code === 0x22) return this.span();
+    const word = code === 0x74 ? 'true' : code === 0x66 ? 'false' : code === 0x6e ? 'null' : '';
+    if (word === '') return this.skipNumber();
+    if (this.textOf(this.at, Math.min(this.bytes.length, this.at + word.length)) !== word) this.fail('json-syntax', `${this.found()}, expected a value`);
+    this.at += word.length;
+  }
+
+  /** Reads past -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)?, as far as it goes. */
+  private skipNumber(): void {
+    const { bytes } = this;
+    const begin = this.at;
+    const count = (): number => { const from = this.at; this.digits(); return this.at - from; };
+    if (bytes[this.at] === 0x2d) this.at++;
+    if (bytes[this.at] === 0x30) this.at++;
+    else if (count() === 0) { this.at = begin; this.fail('json-syntax', `${this.found()}, expected a value`); }
+    const whole = this.at;
+    if (bytes[this.at] === 0x2e) { this.at++; if (count() === 0) { this.at = whole; return; } } // what is left is no comma: the caller says so
+    const fraction = this.at;
+    if (bytes[this.at] !== 0x65 && bytes[this.at] !== 0x45) return;
+    this.at++;
+    if (bytes[this.at] === 0x2b || bytes[this.at] === 0x2d) this.at++;
+    if (count() === 0) this.at = fraction;
   }
 
   /**

@@ -8,9 +8,12 @@ import { quote, reason, WeightError } from './error.ts';
 import { folderSource, type FolderInput, type FolderSource } from './folder.ts';
 import { HEADER_LIMIT, headerLength, parseHeader, type Header, type HeaderEntry } from './header.ts';
 import { checkCoverage, INDEX_LIMIT, parseIndex } from './index_file.ts';
+import { joinedMap, LazyMap, type MapContent } from './lazy_map.ts';
 import { isMissing, isNode, openSource, resolvePlace, type SourceInput } from './source.ts';
 
 const SINGLE_FILE = 'model.safetensors';
+const TOTAL_HEADER_LIMIT = 100_000_000; // of all shards: 1,024 headers of 16 MiB would be memory enough to stop the process
+const WARNING_LIMIT = 100;
 const INDEX_FILE = 'model.safetensors.index.json';
 
 /** Where and how one tensor is stored. */
@@ -33,10 +36,38 @@ export interface OpenOptions extends SourceOptions {
   readonly headerLimit?: number;
 }
 
+/** A file of a checkpoint, its header read. */
 interface Shard {
   readonly source: ByteSource;
   readonly header: Header;
   readonly dataStart: number;
+}
+
+function headerBytes(shards: ReadonlyMap<string, Shard>): number {
+  let sum = 0;
+  for (const { dataStart } of shards.values()) sum += dataStart - 8;
+  return sum;
+}
+
+/** A header's tensors, with the name of their file. */
+function withFile(tensors: Header['tensors'], file: string): MapContent<TensorInfo> {
+  return { size: tensors.size, keyAt: (i) => tensors.keyAt(i), valueAt: (i) => ({ ...tensors.valueAt(i), file }), find: (name) => tensors.find(name) };
+}
+
+/** All shards' `__metadata__`; the first shard that has a key keeps it. */
+function mergeMetadata(shards: ReadonlyMap<string, Shard>, warnings: string[]): ReadonlyMap<string, string> {
+  const headers = [...shards.values()].map(({ header }) => header.metadata);
+  if (headers.length === 1) return new LazyMap(headers[0]!);
+  const merged = new Map<string, string>();
+  for (const [file, { header: { metadata } }] of shards) {
+    for (let i = 0; i < metadata.size; i++) {
+      const key = metadata.keyAt(i);
+      const before = merged.get(key);
+      if (before === undefined) merged.set(key, metadata.valueAt(i));
+      else if (before !== metadata.valueAt(i) && warnings.length < WARNING_LIMIT) warnings.push(`${file}: __metadata__ ${quote(key)} differs from an earlier shard's, which is kept`);
+    }
+  }
+  return merged;
 }
 
 /** An open checkpoint: one file, or shards behind an index. */
@@ -47,24 +78,17 @@ export class Safetensors {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** What is odd but harmless, e.g. a wrong `total_size` in an index. */
   readonly warnings: readonly string[];
+  /** Bytes of the headers, all shards together. */
+  readonly headerBytes: number;
   private readonly shards: ReadonlyMap<string, Shard>;
 
   /** Use {@link openSafetensors} or {@link openCheckpoint}. */
   constructor(shards: ReadonlyMap<string, Shard>, warnings: string[]) {
-    const metadata = new Map<string, string>();
-    const tensors = new Map<string, TensorInfo>();
-    for (const [file, { header }] of shards) {
-      for (const [key, value] of header.metadata) {
-        const before = metadata.get(key);
-        if (before === undefined) metadata.set(key, value);
-        else if (before !== value) warnings.push(`${file}: __metadata__ ${quote(key)} differs from an earlier shard's, which is kept`);
-      }
-      for (const [name, entry] of header.tensors) tensors.set(name, { ...entry, file });
-    }
-    this.metadata = metadata;
-    this.tensors = tensors;
+    this.metadata = mergeMetadata(shards, warnings);
+    this.tensors = joinedMap([...shards].map(([file, { header }]) => withFile(header.tensors, file)));
     this.warnings = warnings;
     this.shards = shards;
+    this.headerBytes = headerBytes(shards);
   }
 
   /** @returns all tensor names, in the order of the headers */
@@ -222,6 +246,22 @@ export async function openCheckpoint(input: FolderInput | SourceInput, options: 
   return openShards(folder, index, options);
 }
 
+/**
+ * Opens the shards that an index names, whatever else lies beside it.
+ *
+ * @param input the folder of the index
+ * @param name the index's file name
+ * @param options limits, and how to reach it
+ * @returns the open checkpoint; close it after use
+ * @throws WeightError as {@link openCheckpoint}
+ */
+export async function openIndex(input: FolderInput, name: string, options: OpenOptions = {}): Promise<Safetensors> {
+  const folder = folderSource(input, options);
+  const index = await folder.open(name);
+  if (index === undefined) throw new WeightError('checkpoint-missing', `${folder.name}/${name}: there is no such index`);
+  return openShards(folder, index, options);
+}
+
 /** Tells one file from a folder. */
 async function isFile(input: FolderInput | SourceInput): Promise<boolean> {
   if (input instanceof Blob || input instanceof ArrayBuffer || ArrayBuffer.isView(input)) return true;
@@ -244,10 +284,14 @@ async function openShards(folder: FolderSource, indexSource: ByteSource, options
   try {
     if (indexSource.size > INDEX_LIMIT) throw new WeightError('index-too-large', `${where}: the index has ${indexSource.size} bytes, limit ${INDEX_LIMIT}`);
     const index = parseIndex(await indexSource.read(0, indexSource.size), where);
+    let tensors = 0;
     for (const name of index.shards) {
       const source = await folder.open(name);
       if (source === undefined) throw new WeightError('index-shard-missing', `${where}: the shard ${name} is not there`);
-      shards.set(name, await readShard(source, options));
+      const left = TOTAL_HEADER_LIMIT - headerBytes(shards);
+      shards.set(name, await readShard(source, { ...options, headerLimit: Math.min(options.headerLimit ?? HEADER_LIMIT, left) }));
+      tensors += shards.get(name)!.header.tensors.size;
+      if (tensors > index.weightMap.size) break; // at least one is not in the map: no more headers need to be in memory to say which
     }
     checkCoverage(index, new Map([...shards].map(([name, shard]) => [name, shard.header])), where);
     return new Safetensors(shards, totalSizeWarnings(index.totalSize, shards, where));

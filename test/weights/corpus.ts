@@ -261,6 +261,8 @@ export function valid(): ValidCase[] {
   for (const [escaped, name] of [['\\u0061', 'a'], ['\\"', '"'], ['\\\\', '\\'], ['\\/', '/'], ['\\ud83d\\ude00', '\ud83d\ude00'], ['a\\u4E2Db', 'a\u4e2db'], ['\\\\u0061', '\\u0061']] as const) add(`name ${escaped} escaped`, `{"${escaped}":${entry()}}`, [name]);
   add('fields in another order, escaped', '{"a":{"data_offsets":[0,4],"sh\\u0061pe":[1],"dtype":"F\\u00332"}}', ['a']);
   add('integer-like names keep their order', `{"10":${entry('"U8"', '[1]', '[0,1]')},"b":${entry('"U8"', '[1]', '[1,2]')},"2":${entry('"U8"', '[1]', '[2,3]')}}`, ['10', 'b', '2'], 3);
+  add('a name that reads on like the text behind another', `{"a":${entry('"U8"', '[1]', '[0,1]')},"a\\":{\\"dtype":${entry('"U8"', '[1]', '[1,2]')},"a\\"":${entry('"U8"', '[1]', '[2,3]')},"\\"":${entry('"U8"', '[1]', '[3,4]')}}`, ['a', 'a":{"dtype', 'a"', '"']);
+  add('5000 metadata keys', `{"__metadata__":{${Array.from({ length: 5000 }, (_, i) => `"${i % 3 ? '' : '\\u006b'}${i}":"${i}"`).join(',')}},${ONE}}`, ['a']);
   add('escaped metadata values', `{"__metadata__":{"k\\n":"\\u0000\\t\\ud83d\\ude00"},${ONE}}`, ['a']);
   add('300 tensors', `{${Array.from({ length: 300 }, (_, i) => `"t${i}":${entry('"U8"', '[1]', `[${i},${i + 1}]`)}`).join(',')}}`, Array.from({ length: 300 }, (_, i) => `t${i}`), 300);
   return list;
