@@ -88,6 +88,17 @@ export function parseLayerRange(text: string, layers: number): LayerRange {
   return [first, end];
 }
 
+/** Keys and values of earlier positions, for decoding token by token. */
+export interface AttentionMemory {
+  /** RoPE rows of the positions at hand. */
+  readonly table: RopeTable;
+  /** Takes keys and values [B,N,Hkv,Dh] of the positions at hand in, and lets the queries [B,N,H,Dh] see them and all before. `layer` counts the layers in use from 0. */
+  attend(layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor;
+}
+
+/** What a block looks at: the positions of the sequence itself, or a memory. */
+type Look = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
 export interface PredictorOptions {
   readonly layers?: LayerRange | undefined;
   readonly recompute?: boolean | undefined;
@@ -151,35 +162,38 @@ export class Predictor {
    * @param options.mask u32 [B,N], 1 = real position; all real by default
    * @param options.causal position i sees positions up to i; by default every real position
    * @param options.trace gets `layers.i`, i as stored
+   * @param options.memory positions follow those that it holds; mask and causal are its matter
    * @returns [B,N,D]
    * @throws ShapeError
    */
-  forward(inputsEmbeds: Tensor, options: { mask?: Tensor | undefined; causal?: boolean | undefined; trace?: Trace | undefined } = {}): Tensor {
+  forward(inputsEmbeds: Tensor, options: { mask?: Tensor | undefined; causal?: boolean | undefined; trace?: Trace | undefined; memory?: AttentionMemory | undefined } = {}): Tensor {
     const { hiddenSize, headDim, rmsNormEps, maxPositions } = this.config;
     checkShape('Predictor.forward', 'inputsEmbeds', inputsEmbeds, [null, null, hiddenSize], 'the hidden size of the config');
     const [batch, tokens] = [inputsEmbeds.shape[0]!, inputsEmbeds.shape[1]!];
     if (tokens > maxPositions) throw new ShapeError(`Predictor.forward: inputsEmbeds has ${tokens} positions, expected at most ${maxPositions} (max_position_embeddings)`);
     if (options.mask) checkShape('Predictor.forward', 'mask', options.mask, [batch, tokens], 'one entry per position of inputsEmbeds');
-    const table = sequenceRope(inputsEmbeds.device, tokens, headDim, this.config.rope);
+    const { memory } = options;
+    const table = memory?.table ?? sequenceRope(inputsEmbeds.device, tokens, headDim, this.config.rope);
     const rule = { ...(options.mask ? { mask: options.mask } : {}), causal: options.causal ?? false };
+    const look: Look = memory ? (layer, q, k, v) => memory.attend(layer, q, k, v) : (_, q, k, v) => attention(q, k, v, rule);
     const [first, end] = this.layers;
     const blocks = Array.from({ length: end - first }, (_, i) => {
       const params = this.params.at(`model.layers.${first + i}.`);
-      return { name: `layers.${first + i}`, weights: params.trainable(), run: (x: Tensor) => this.block(x, params, table, rule) };
+      return { name: `layers.${first + i}`, weights: params.trainable(), run: (x: Tensor) => this.block(x, i, params, table, look) };
     });
     const y = runBlocks(inputsEmbeds, blocks, { recompute: this.recompute, trace: options.trace });
     return rmsNorm(y, this.params.get('model.norm.weight'), { eps: rmsNormEps, unitOffset: 0 });
   }
 
   /** h = x + o_proj(attention(norm1(x))); h + down(silu(gate(n)) * up(n)), n = norm2(h). */
-  private block(x: Tensor, p: Params, table: RopeTable, rule: { mask?: Tensor; causal: boolean }): Tensor {
+  private block(x: Tensor, layer: number, p: Params, table: RopeTable, look: Look): Tensor {
     const { heads, kvHeads, headDim, rmsNormEps: eps } = this.config;
     const [batch, tokens] = [x.shape[0]!, x.shape[1]!];
     const n1 = rmsNorm(x, p.get('input_layernorm.weight'), { eps, unitOffset: 0 });
     const project = (part: string, count: number) => reshape(linear(n1, p.get(`self_attn.${part}.weight`)), [batch, tokens, count, headDim]);
     const q = rope(project('q_proj', heads), table, { pairs: 'half' }); // [B,N,H,Dh]
     const k = rope(project('k_proj', kvHeads), table, { pairs: 'half' }); // [B,N,Hkv,Dh]
-    const mixed = attention(q, k, project('v_proj', kvHeads), rule);
+    const mixed = look(layer, q, k, project('v_proj', kvHeads));
     const h = linear(reshape(mixed, [batch, tokens, heads * headDim]), p.get('self_attn.o_proj.weight'), undefined, { residual: x });
     const n2 = rmsNorm(h, p.get('post_attention_layernorm.weight'), { eps, unitOffset: 0 });
     const wide = swiglu(linear(n2, p.get('mlp.gate_proj.weight')), linear(n2, p.get('mlp.up_proj.weight'))); // [B,N,inner]
