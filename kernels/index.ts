@@ -47,6 +47,8 @@ export type { SigregOptions } from './sigreg.ts';
 export { slice } from './slice.ts';
 export { softmax } from './softmax.ts';
 export { mean, sum, sumAxis } from './sum.ts';
+export { topKRows } from './top_k.ts';
+export type { TopK, TopKOptions } from './top_k.ts';
 export { transpose } from './transpose.ts';
 export { alignment, uniformity } from './uniformity.ts';
 export { vicregLoss } from './vicreg.ts';

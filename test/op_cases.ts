@@ -213,7 +213,16 @@ const decoding: readonly OpCase[] = [
   },
 ];
 
+/** One list per row, and lists of parts that are merged. */
+const selection: readonly OpCase[] = [1, 3].map((parts): OpCase => ({
+  name: `topKRows in ${parts} parts`,
+  run: d => {
+    const { values, indices } = ops.topKRows(Tensor.from(d, random([5, 40], 3), [5, 40]), 4, { parts });
+    return [values, indices];
+  },
+}));
+
 const gated: readonly OpCase[] = ([['swiglu', ops.swiglu], ['geglu', ops.geglu]] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5], [8, 5]], [[7], [7]]));
 
 /** All of them. */
-export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...decoding, ...storage];
+export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...decoding, ...selection, ...storage];

@@ -8,10 +8,11 @@ import { PROOFS as moves } from './table/moves.ts';
 import { PROOFS as newLosses } from './table/new_losses.ts';
 import { PROOFS as products } from './table/products.ts';
 import { PROOFS as rows } from './table/rows.ts';
+import { PROOFS as selection } from './table/selection.ts';
 import { PROOFS as storage } from './table/storage.ts';
 import { PROOFS as sums } from './table/sums.ts';
 import { PROOFS as training } from './table/training.ts';
 import { PROOFS as variants } from './table/variants.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...decoding, ...storage, ...variants];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...decoding, ...selection, ...storage, ...variants];
