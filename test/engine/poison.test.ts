@@ -3,7 +3,7 @@ import { scope } from '../../engine/memory.ts';
 import { dispatch } from '../../engine/dispatch.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { fill } from '../../kernels/wgsl.gen.ts';
-import { assert, device, setPoison, suite } from '../harness.ts';
+import { assert, device, isNode, setPoison, suite } from '../harness.ts';
 import { OP_CASES } from '../op_cases.ts';
 import type { OpCase } from '../op_cases.ts';
 
@@ -38,7 +38,7 @@ for (const [title, part] of [['element-wise ops, rows, moves and sums', /^(?!mat
   test(title, async () => {
     const cases = OP_CASES.filter(c => part.test(c.name) && !/^linear (gelu_tanh|silu)/.test(c.name)); // one constant away from gelu
     assert.ok(cases.length > 0);
-    assert.equal(await unstable(cases), []);
+    assert.equal(await unstable(cases.filter((_, i) => isNode || i % 4 === 0)), []); // a page takes minutes for all; Node runs them on the same adapter
   });
 }
 

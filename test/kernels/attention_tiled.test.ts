@@ -6,7 +6,7 @@ import { Tensor } from '../../engine/tensor.ts';
 import { attention, attentionRuns } from '../../kernels/attention.ts';
 import { attentionGradRef, attentionRef } from '../../kernels/attention.ref.ts';
 import '../../kernels/backward.ts';
-import { assert, close, random, suite } from '../harness.ts';
+import { assert, close, isNode, random, suite } from '../harness.ts';
 
 const test = suite('attention by tiles');
 
@@ -19,7 +19,8 @@ const CASES = [
   [64, 64, 2, 2, 64, {}], [67, 130, 4, 2, 44, { causal: true }], [17, 65, 1, 1, 128, { window: 9 }], [33, 70, 2, 1, 256, { masked: true }], [130, 129, 1, 1, 64, { masked: true, causal: true, window: 70 }],
 ] as const;
 
-for (const [tq, tk, heads, kvHeads, headDim, rules] of CASES) for (const [variant, bytes] of [['tiled32', 16_384], ['tiled64', 32_768]] as const) {
+// A page on a software adapter takes a minute for all of them, and Node runs the same adapter: the first is enough there.
+for (const [tq, tk, heads, kvHeads, headDim, rules] of isNode ? CASES : CASES.slice(0, 1)) for (const [variant, bytes] of [['tiled32', 16_384], ['tiled64', 32_768]] as const) {
   test.when(memory >= bytes, `${bytes} bytes of workgroup memory wanted, ${memory} there`, `${variant}: ${tq} queries, ${tk} keys, ${heads} heads on ${kvHeads}, ${headDim} wide, ${Object.keys(rules).join(' ') || 'no rules'}`, async () => {
     const d = await large();
     assert.ok(attentionRuns(d, variant, headDim), `${variant} runs at ${headDim}`);

@@ -7,7 +7,7 @@ import { matmulRef } from '../../kernels/matmul.ref.ts';
 import { GPU_TILES, TABLE, TILE_NAMES, kernelVersion, runs, shapeClass, shapeKey, shippedEntry, tunedChoice } from '../../kernels/matmul_table.ts';
 import type { TileName } from '../../kernels/matmul_table.ts';
 import type { Device } from '../../engine/device.ts';
-import { assert, close, device, random, suite } from '../harness.ts';
+import { assert, close, device, isNode, random, suite } from '../harness.ts';
 
 const test = suite('tiles for GPUs');
 
@@ -28,7 +28,7 @@ for (const tile of Object.keys(GPU_TILES) as (keyof typeof GPU_TILES)[]) {
     const y = await on(tile, 1, () => linear(Tensor.from(d, x, [m, k]), Tensor.from(d, w, [n, k]), Tensor.from(d, b), { activation: 'gelu' }));
     close(y, linearRef(Float64Array.from(x), Float64Array.from(w), Float64Array.from(b), { m, n, k, activation: 'gelu' }), { nmse: 1e-11 });
   });
-  test(`${tile}: ragged sides, a transposed, a batch, k in parts`, async () => {
+  test.when(isNode, 'a page on a software adapter compiles each form for many seconds; Node runs them', `${tile}: ragged sides, a transposed, a batch, k in parts`, async () => {
     const d = await device();
     const [batch, m, n, k] = [2, 131, 67, 45];
     const integers = (count: number, seed: number): Float32Array => random([count], seed, { scale: 4 }).map(Math.round);
@@ -39,7 +39,7 @@ for (const tile of Object.keys(GPU_TILES) as (keyof typeof GPU_TILES)[]) {
 }
 
 for (const tile of Object.keys(GPU_TILES) as (keyof typeof GPU_TILES)[]) {
-  test(`${tile}: what follows the sum: kept input of an activation, residual, adding to what is there`, async () => {
+  test.when(isNode, 'a page on a software adapter compiles each form for many seconds; Node runs them', `${tile}: what follows the sum: kept input of an activation, residual, adding to what is there`, async () => {
     const d = await device();
     const [m, n, k] = [36, 40, 24];
     const [x, w, r] = [random([m * k], 1), random([n * k], 2), random([m * n], 3)];

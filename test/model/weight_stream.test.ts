@@ -51,8 +51,9 @@ async function worst([network, name]: Case, dtype: WeightDtype, folder = goldenF
 }
 
 for (const of of CASES) {
-  test(`${of.join(' ')}: every layer, with weights as stored, bf16, f16 and int8`, async () => {
-    for (const dtype of ['stored', 'bf16', 'f16', 'int8'] as const) assert.ok(await worst(of, dtype) <= LIMITS[dtype], dtype);
+  const dtypes = isNode ? (['stored', 'bf16', 'f16', 'int8'] as const) : (['int8'] as const); // a page compiles for seconds what Node has run on the same adapter
+  test(`${of.join(' ')}: every layer, with weights as ${dtypes.join(', ')}`, async () => {
+    for (const dtype of dtypes) assert.ok(await worst(of, dtype) <= LIMITS[dtype], dtype);
   });
 }
 
