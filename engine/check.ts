@@ -1,4 +1,5 @@
 // Error classes and the checks that public ops make before anything is enqueued.
+import type { Device } from './device.ts';
 import type { DType, Shape, Tensor } from './tensor.ts';
 
 /** A shape, dtype or argument of an op is not what it has to be. Thrown before anything is enqueued. */
@@ -23,13 +24,15 @@ export const showShape = (shape: readonly (number | null)[]): string => `[${shap
 /**
  * Checks a tensor's shape; `null` in `expected` matches any size.
  * @param op name of the public op, for the message @param name argument name @param tensor [any] the argument
- * @param expected wanted shape @param why short reason, for the message
+ * @param expected wanted shape @param why short reason, for the message @param of tensor [any] that the reason speaks of: its shape ends the message
  * @returns nothing @throws ShapeError when rank or a size differs
  */
-export function checkShape(op: string, name: string, tensor: Tensor, expected: readonly (number | null)[], why = ''): void {
+export function checkShape(op: string, name: string, tensor: Tensor, expected: readonly (number | null)[], why = '', of?: Tensor): void {
   const { shape } = tensor;
-  if (shape.length === expected.length && expected.every((n, i) => n === null || n === shape[i])) return;
-  throw new ShapeError(`${op}: ${name} has shape ${showShape(shape)}, expected ${showShape(expected)}${why && `, ${why}`}`);
+  let fits = shape.length === expected.length;
+  for (let i = 0; fits && i < expected.length; i++) fits = expected[i] === null || expected[i] === shape[i];
+  if (fits) return;
+  throw new ShapeError(`${op}: ${name} has shape ${showShape(shape)}, expected ${showShape(expected)}${why && `, ${why}`}${of ? ` ${showShape(of.shape)}` : ''}`);
 }
 
 /**
@@ -56,8 +59,11 @@ export function checkFloat(op: string, name: string, tensor: Tensor): void {
  * @param op name of the public op @param tensors [any] the arguments @returns nothing @throws DeviceError when two devices are mixed
  */
 export function checkSameDevice(op: string, ...tensors: readonly (Tensor | undefined)[]): void {
-  const first = tensors.find(t => t !== undefined)?.device;
-  if (tensors.some(t => t && t.device !== first)) throw new DeviceError(`${op}: its tensors live on different devices, expected one device for all`, 'validation');
+  let first: Device | undefined;
+  for (let i = 0; i < tensors.length; i++) {
+    const device = tensors[i]?.device;
+    if (device && device !== (first ??= device)) throw new DeviceError(`${op}: its tensors live on different devices, expected one device for all`, 'validation');
+  }
 }
 
 /**
@@ -66,7 +72,8 @@ export function checkSameDevice(op: string, ...tensors: readonly (Tensor | undef
  */
 export function checkedSize(op: string, shape: Shape): number {
   let n = 1;
-  for (const s of shape) {
+  for (let i = 0; i < shape.length; i++) {
+    const s = shape[i]!;
     if (!Number.isSafeInteger(s) || s < 0) throw new ShapeError(`${op}: shape ${showShape(shape)} has the size ${s}, expected whole numbers ≥ 0`);
     n *= s;
   }

@@ -68,6 +68,8 @@ export class Device {
   readonly adapter: AdapterSummary;
   readonly limits: GPUSupportedLimits;
   readonly features: ReadonlySet<string>;
+  /** Fewest invocations of a subgroup; 0 where there are no subgroups. */
+  readonly subgroupSize: number;
   /** Features of the shader language. */
   readonly language: ReadonlySet<string>;
   readonly pool: Pool;
@@ -93,7 +95,8 @@ export class Device {
     this.language = language;
     this.adapter = adapter;
     this.limits = gpu.limits;
-    this.features = gpu.features as unknown as ReadonlySet<string>;
+    this.features = new Set(gpu.features as unknown as Iterable<string>); // asked by many ops: a copy answers at once
+    this.subgroupSize = this.features.has('subgroups') ? gpu.adapterInfo?.subgroupMinSize ?? 0 : 0;
     this.nativeF16 = this.features.has('shader-f16');
     this.pool = new Pool(gpu);
     this.recorder = new Recorder(this);

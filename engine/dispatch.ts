@@ -1,13 +1,13 @@
 // Typed dispatch: pipelines and bind groups from caches, one command encoder and one compute pass for everything until `flush`,
 // uniforms in one arena with dynamic offsets and a single write per flush.
+import { GroupCache, SMALLEST_BINDING, makeGroup } from './bind_groups.ts';
 import { DeviceError } from './check.ts';
 import type { Device } from './device.ts';
 import { GPUBufferUsageBits } from './memory.ts';
 import type { Storage } from './memory.ts';
 import { createPipeline, describePipeline, writeParams } from './pipeline.ts';
-import type { DispatchOptions, Groups, Kernel, Param, Pipeline } from './pipeline.ts';
+import type { DispatchOptions, Kernel, Param, Pipeline } from './pipeline.ts';
 import { debugLevel, nameOf, Timer } from './profile.ts';
-import { scaleBinding } from './storage.ts';
 import type { Stored } from './storage.ts';
 import { DTYPE_BITS } from './tensor.ts';
 import type { Tensor } from './tensor.ts';
@@ -22,13 +22,9 @@ type ParamsOf<K extends Kernel> = { readonly [N in keyof K['params']]: Param };
 /** Workgroups: a total (folded into two dimensions above 65,535; the kernel uses wid.x + wid.y * nwg.x) or an explicit grid. */
 export type Workgroups = number | readonly [number, number, number];
 
-/** One vec4: a shader that reads four numbers at once wants that much, also where it reads none. Every storage has it. */
-export const SMALLEST_BINDING = 16;
 const SLOT = 256;
 const SLOTS = 4096;
 const MAX_GROUPS = 65_535;
-/** Over all pipelines: drivers keep a mapping per group and die near 65,530 of them. */
-const MAX_CACHED_GROUPS = 16_384;
 
 /** Counters since the device was opened, for tests and benchmarks. */
 export interface Counters {
@@ -47,18 +43,31 @@ export interface CommandSink {
   upload(tensor: Tensor): void;
 }
 
+/** One entry point of one file, and its pipelines. */
+interface EntryPoint {
+  readonly name: string;
+  readonly tensors: readonly string[];
+  readonly params: boolean;
+  /** Which of the tensors are read through load functions, so that their types are part of the pipeline. */
+  readonly stored: readonly number[];
+  /** Those last used in front. */
+  readonly pipelines: Pipeline[];
+}
+
 /** Collects commands between flushes. One per device. */
 export class Recorder {
   private readonly device: Device;
-  private readonly pipelines = new Map<string, Pipeline>();
-  private readonly staged = new ArrayBuffer(SLOT * SLOTS);
-  private readonly stagedView = new DataView(this.staged);
-  private readonly stagedWords = new Uint32Array(this.staged);
-  private readonly written = new Uint32Array(SLOT * SLOTS / 4);
-  private writtenSlots = 0;
+  private readonly pipelines: Pipeline[] = [];
+  private readonly entries = new Map<Kernel, Map<string, EntryPoint>>();
+  /** The tensors of the dispatch at hand, in the order of its entry point. */
+  private readonly bound: Tensor[] = [];
+  /** Uniform fields as the arena holds them, but for the slots from `changedFrom` to `changedTo`. */
+  private readonly staged = new Uint32Array(SLOT * SLOTS / 4);
+  private changedFrom = SLOTS;
+  private changedTo = 0;
   private readonly arena: GPUBuffer;
   private slots = 0;
-  private cachedGroups = 0;
+  private readonly groups = new GroupCache();
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
   private current: Pipeline | undefined;
@@ -76,7 +85,7 @@ export class Recorder {
 
   /** Every pipeline made so far: tests compile them all again one by one. @returns kernel, entry point and options of each */
   variants(): { kernel: Kernel; entry: string; options: DispatchOptions }[] {
-    return [...this.pipelines.values()].map(({ kernel, entry, options }) => ({ kernel, entry, options }));
+    return this.pipelines.map(({ kernel, entry, options }) => ({ kernel, entry, options }));
   }
 
   /** Whether commands wait that touch this storage. */
@@ -111,65 +120,86 @@ export class Recorder {
     return this.pass;
   }
 
-  private pipelineFor(kernel: Kernel, entry: string, tensors: Readonly<Record<string, Tensor>>, options: DispatchOptions): Pipeline {
-    let key = `${kernel.name}:${entry}`;
-    if (options.header) key += `\n${options.header}`;
-    const { constants } = options;
-    for (const name in constants) key += `,${name}=${constants[name]}`;
-    let storage: Record<string, Stored> | undefined;
-    for (const name in kernel.stored) {
-      const t = tensors[name];
-      if (t === undefined || DTYPE_BITS[t.dtype] === 32) continue;
-      (storage ??= {})[name] = { dtype: t.dtype, block: t.block };
-      key += `|${name} ${t.dtype} ${t.block}`;
+  private entryOf(kernel: Kernel, name: string): EntryPoint {
+    let all = this.entries.get(kernel);
+    if (!all) this.entries.set(kernel, all = new Map());
+    let found = all.get(name);
+    if (!found) {
+      const { tensors, params } = kernel.entries[name] ?? { tensors: [], params: false }; // a missing one is refused where its pipeline is made
+      const stored = tensors.flatMap((t, i) => (t in (kernel.stored ?? {}) ? [i] : []));
+      all.set(name, found = { name, tensors, params, stored, pipelines: [] });
     }
-    if (storage && this.device.nativeF16) key += '|native';
-    const cached = this.pipelines.get(key);
-    if (cached) return cached;
+    return found;
+  }
+
+  /** Checks the tensors of a dispatch and notes them in `bound`. */
+  private bind(kernel: Kernel, entry: EntryPoint, tensors: Readonly<Record<string, Tensor>>): void {
+    const names = entry.tensors;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i]!;
+      const t = tensors[name];
+      if (!t) throw new DeviceError(`${nameOf(kernel.name, entry.name)}: tensor ${name} is missing`, 'validation');
+      if (t.device !== this.device) throw new DeviceError(`${nameOf(kernel.name, entry.name)}: ${name} lives on another device`, 'validation');
+      if (t.scales && !entry.stored.includes(i)) throw new DeviceError(`${nameOf(kernel.name, entry.name)}: ${name} is ${t.dtype}, expected a type that this kernel reads`, 'validation');
+      this.bound[i] = t;
+    }
+  }
+
+  private pipelineFor(kernel: Kernel, entry: EntryPoint, options: DispatchOptions): Pipeline {
+    const { pipelines } = entry;
+    for (let i = 0; i < pipelines.length; i++) {
+      const p = pipelines[i]!;
+      if (!this.serves(p, entry, options)) continue;
+      if (i > 0) {
+        pipelines[i] = pipelines[i - 1]!;
+        pipelines[i - 1] = p;
+      }
+      return p;
+    }
+    let storage: Record<string, Stored> | undefined;
+    for (const i of entry.stored) {
+      const { dtype, block } = this.bound[i]!;
+      if (DTYPE_BITS[dtype] !== 32) (storage ??= {})[entry.tensors[i]!] = { dtype, block };
+    }
     const make = this.sink ? describePipeline : createPipeline; // a recording compiles all of its pipelines side by side
-    const made = make(this.device.gpu, kernel, entry, storage ? { ...options, storage, nativeF16: this.device.nativeF16 } : options, this.pipelines.size);
+    const made = make(this.device.gpu, kernel, entry.name, storage ? { ...options, storage, nativeF16: this.device.nativeF16 } : options, this.pipelines.length);
     this.counters.pipelines++;
-    this.pipelines.set(key, made);
+    this.pipelines.push(made);
+    pipelines.push(made);
     return made;
   }
 
-  private checkTensors(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): void {
-    for (const name of p.kernel.entries[p.entry]!.tensors) {
-      const t = tensors[name];
-      if (!t) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: tensor ${name} is missing`, 'validation');
-      if (t.device !== this.device) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} lives on another device`, 'validation');
-      if (t.scales && !(name in (p.kernel.stored ?? {}))) throw new DeviceError(`${nameOf(p.kernel.name, p.entry)}: ${name} is ${t.dtype}, expected a type that this kernel reads`, 'validation');
+  /** Whether a pipeline is the one for these options and the types of the tensors in `bound`. */
+  private serves({ options }: Pipeline, entry: EntryPoint, { header, constants }: DispatchOptions): boolean {
+    const { storage } = options;
+    if ((options.header ?? '') !== (header ?? '') || (storage && options.nativeF16 !== this.device.nativeF16) || !sameConstants(options.constants, constants)) return false;
+    for (let i = 0; i < entry.stored.length; i++) {
+      const at = entry.stored[i]!;
+      const t = this.bound[at]!;
+      if (!storage && DTYPE_BITS[t.dtype] === 32) continue;
+      const own = storage?.[entry.tensors[at]!];
+      if (own ? own.dtype !== t.dtype || own.block !== t.block : DTYPE_BITS[t.dtype] !== 32) return false;
     }
+    return true;
   }
 
-  private groupFor(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
-    this.checkTensors(p, tensors);
-    const margin = this.device.pool.marginBytes;
-    let at = margin ? step(p.groups, -margin) : p.groups; // bindings are wider with it
-    for (const name of p.kernel.entries[p.entry]!.tensors) {
-      const t = tensors[name]!;
-      const s = t.storage;
-      s.lastUse = this.serial;
-      at = step(step(at, s.id + t.offsetBytes * IDS), t.byteLength);
-      if (!t.scales) continue;
-      this.touch(t.scales.storage);
-      at = step(at, t.scales.storage.id + t.scales.offsetBytes * IDS);
-    }
-    if (at.group) return at.group;
-    const group = makeGroup(this.device.gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(SMALLEST_BINDING, t.byteLength) + margin }));
+  private newGroup(p: Pipeline, tensors: Readonly<Record<string, Tensor>>): GPUBindGroup {
+    const { gpu, pool } = this.device;
     this.counters.bindGroups++;
-    if (this.cachedGroups >= MAX_CACHED_GROUPS) this.forgetGroups();
-    this.cachedGroups++;
-    // forgetGroups may have cut the path just walked: then this group is made again next time
-    return (at.group = group);
+    return this.groups.add(p, makeGroup(gpu, p, tensors, this.arena, t => ({ buffer: t.storage.buffer, offset: t.offsetBytes, size: Math.max(SMALLEST_BINDING, t.byteLength) + pool.marginBytes })));
   }
 
-  private slotFor(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>): number {
-    const base = this.slots * SLOT;
-    this.stagedWords.fill(0, base / 4, (base + kernel.paramsBytes) / 4);
-    writeParams(kernel, entry, params, this.stagedView, base);
+  private slotFor(p: Pipeline, params: Readonly<Record<string, Param>>): number {
+    const slot = this.slots;
+    let changed = true; // also where a field is refused: those before it are written
+    try {
+      changed = writeParams(p, params, this.staged, slot * (SLOT / 4));
+    } finally {
+      if (changed && slot < this.changedFrom) this.changedFrom = slot;
+      if (changed && slot >= this.changedTo) this.changedTo = slot + 1;
+    }
     this.slots++;
-    return base;
+    return slot * SLOT;
   }
 
   /** What the function `dispatch` does, without its types. @throws DeviceError for a grid, parameter or tensor that does not fit, and after a loss or error */
@@ -178,19 +208,20 @@ export class Recorder {
     const grid = typeof workgroups === 'number' ? fold(workgroups) : workgroups;
     if (!(countable(grid[0]) && countable(grid[1]) && countable(grid[2]))) throw new DeviceError(`${nameOf(kernel.name, entry)}: grid is [${grid.join(', ')}] workgroups, expected whole numbers up to ${MAX_GROUPS}`, 'limit');
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
-    const p = this.pipelineFor(kernel, entry, tensors, options);
+    const point = this.entryOf(kernel, entry);
+    this.bind(kernel, point, tensors);
+    const p = this.pipelineFor(kernel, point, options);
     if (this.sink) {
-      this.checkTensors(p, tensors);
       this.sink.dispatch(p, tensors, params, grid);
       return;
     }
     p.pipeline ??= this.device.gpu.createComputePipeline(p.descriptor);
     if (this.slots >= SLOTS) this.flush();
-    const group = this.groupFor(p, tensors);
+    const group = this.groups.find(this.device, p, this.bound, point.tensors.length) ?? this.newGroup(p, tensors);
     const pass = this.openPass(p, tensors);
     if (p !== this.current || debugLevel() >= 2) pass.setPipeline(p.pipeline);
     this.current = p;
-    if (kernel.entries[entry]!.params) pass.setBindGroup(0, group, [this.slotFor(kernel, entry, params)]);
+    if (point.params) pass.setBindGroup(0, group, [this.slotFor(p, params)]);
     else pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     this.counters.dispatches++;
@@ -213,11 +244,11 @@ export class Recorder {
     if (!this.encoder || this.sink) return;
     this.pass?.end();
     this.timer.resolve(this.encoder);
-    const words = (this.slots * SLOT) / 4;
-    if (words > 0 && (this.slots > this.writtenSlots || !same(this.stagedWords, this.written, words))) {
-      this.device.gpu.queue.writeBuffer(this.arena, 0, this.staged, 0, words * 4);
-      this.written.set(this.stagedWords.subarray(0, words));
-      this.writtenSlots = Math.max(this.writtenSlots, this.slots);
+    if (this.changedTo > this.changedFrom) {
+      const first = this.changedFrom * SLOT;
+      this.device.gpu.queue.writeBuffer(this.arena, first, this.staged.buffer, first, this.changedTo * SLOT - first);
+      this.changedFrom = SLOTS;
+      this.changedTo = 0;
       this.counters.uniformWrites++;
     }
     this.device.gpu.queue.submit([this.encoder.finish()]);
@@ -231,43 +262,22 @@ export class Recorder {
 
   /** Forgets bind groups: their buffers were destroyed. */
   forgetGroups(): void {
-    for (const p of this.pipelines.values()) p.groups.next.clear();
-    this.cachedGroups = 0;
+    this.groups.clear();
   }
-}
-
-/**
- * The bind group of one dispatch: its tensors, their scales, and the uniform fields.
- * @param gpu device @param p pipeline @param tensors by binding name @param uniforms buffer of the fields @param place where a tensor lies @returns the group
- */
-export function makeGroup(gpu: GPUDevice, p: Pipeline, tensors: Readonly<Record<string, Tensor>>, uniforms: GPUBuffer, place: (t: Tensor) => GPUBufferBinding): GPUBindGroup {
-  const { tensors: names, params } = p.kernel.entries[p.entry]!;
-  const entries: GPUBindGroupEntry[] = [];
-  for (const name of names) {
-    const t = tensors[name]!;
-    const { binding } = p.kernel.bindings[name]!;
-    entries.push({ binding, resource: place(t) });
-    if (t.scales) entries.push({ binding: scaleBinding(binding), resource: place(t.scales) });
-  }
-  if (params) entries.push({ binding: 0, resource: { buffer: uniforms, offset: 0, size: p.kernel.paramsBytes } });
-  return gpu.createBindGroup({ layout: p.layout, entries });
-}
-
-/** Offsets are multiples of 256 bytes, so that ids up to 2^28 and offsets up to 2^32 make one whole number without meeting. */
-const IDS = 2 ** 20;
-
-/** One level down the tree of bind groups: numbers find their way faster than the string that they would make. */
-function step(at: Groups, key: number): Groups {
-  let next = at.next.get(key);
-  if (!next) at.next.set(key, next = { group: undefined, next: new Map() });
-  return next;
 }
 
 const countable = (n: number): boolean => n <= MAX_GROUPS && n >= 0 && Number.isInteger(n);
 
-function same(a: Uint32Array, b: Uint32Array, words: number): boolean {
-  for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
-  return true;
+/** Same names with the same values. */
+function sameConstants(a: DispatchOptions['constants'], b: DispatchOptions['constants']): boolean {
+  if (a === b) return true;
+  let left = 0;
+  for (const name in a) {
+    if (b?.[name] !== a[name]) return false;
+    left++;
+  }
+  for (const _ in b) left--;
+  return left === 0;
 }
 
 function fold(total: number): readonly [number, number, number] {

@@ -34,32 +34,55 @@ export interface MemoryReport {
 }
 
 const SMALLEST = 256;
+const SPARE_BYTES = 4096;
 
 /** Size class of a byte count: four steps per power of two, so at most a quarter is unused. @param bytes wanted bytes @returns bytes of the buffer */
 export function sizeClass(bytes: number): number {
   if (bytes <= SMALLEST) return SMALLEST;
-  const step = Math.max(SMALLEST, 2 ** Math.floor(Math.log2(bytes - 1)) / 4);
+  const step = Math.max(SMALLEST, (bytes <= 2 ** 31 ? 2 ** (31 - Math.clz32(bytes - 1)) : 2 ** Math.floor(Math.log2(bytes - 1))) / 4);
   return Math.ceil(bytes / step) * step;
 }
 
 /**
- * The free buffer with the lowest id: the choice depends on which buffers are free, not on the order of their release, so every training step
+ * The free buffer with the lowest id, off a heap: the choice depends on which buffers are free, not on the order of their release, so every training step
  * gets the same ones and finds its bind groups again. (The last one released would wander: hundreds of new groups per step, until the driver dies.)
  */
-function takeLowest(list: Storage[] | undefined): Storage | undefined {
-  if (!list?.length) return undefined;
+function takeLowest(heap: Storage[] | undefined): Storage | undefined {
+  const found = heap?.[0];
+  if (!heap || !found) return undefined;
+  const last = heap.pop()!;
+  const count = heap.length;
+  if (count === 0) return found;
   let at = 0;
-  for (let i = 1; i < list.length; i++) if (list[i]!.id < list[at]!.id) at = i;
-  const found = list[at]!;
-  list[at] = list[list.length - 1]!;
-  list.pop();
+  for (let child = 1; child < count; child = 2 * at + 1) {
+    if (child + 1 < count && heap[child + 1]!.id < heap[child]!.id) child++;
+    if (heap[child]!.id > last.id) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
   return found;
+}
+
+/** Puts a free buffer on the heap. */
+function putBack(heap: Storage[], storage: Storage): void {
+  let at = heap.push(storage) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (heap[parent]!.id < storage.id) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = storage;
 }
 
 /** The allocator of one device: hands the same buffers out at every step, so bind groups are found in their cache. */
 export class Pool {
   private readonly gpu: GPUDevice;
+  /** By size, heaps with the lowest id on top. */
   private readonly free = new Map<number, Storage[]>();
+  /** Most bytes of one tensor: limits are asked once, for asking costs more than the rest of an allocation. */
+  limit: number;
   private nextId = 1;
   liveBytes = 0;
   liveBuffers = 0;
@@ -69,6 +92,8 @@ export class Pool {
   /** Buffers that plans share, smallest first, and their bytes (not among the live ones: no tensor lies there for longer than a run). */
   private readonly arenas: ArenaBuffer[] = [];
   arenaBytes = 0;
+  /** What `Tensor.placeholder` hands out. */
+  readonly placeholders: { read?: Tensor; written?: Tensor } = {};
   /** Tests fill every buffer that is handed out with a pattern, so that a kernel that leaves gaps is seen. */
   onAcquire: ((storage: Storage) => void) | undefined;
   /** Tests put a margin on both sides of every tensor, a multiple of 256 bytes, and bind the one behind it too: a kernel that writes past its end is seen there. */
@@ -78,12 +103,12 @@ export class Pool {
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
+    this.limit = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   }
 
   /** A buffer of at least `bytes`. @param bytes wanted bytes @param exact no size class: for what stays, such as weights @returns storage with one reference @throws DeviceError above the device's limits */
   acquire(bytes: number, exact = false): Storage {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const { limit } = this;
     if (bytes > limit) throw new DeviceError(`allocate: a tensor of ${bytes} bytes was asked for, expected at most ${limit} (the device's storage binding limit)`, 'limit');
     if (this.recording) return { buffer: undefined as unknown as GPUBuffer, bytes, id: this.nextId++, refs: 1, lastUse: -1, virtual: true };
     const size = Math.min(exact ? Math.max(SMALLEST, Math.ceil(bytes / 256) * 256) : sizeClass(bytes), Math.floor(limit / 4) * 4);
@@ -108,6 +133,14 @@ export class Pool {
   private createBuffer(size: number): GPUBuffer {
     this.created++;
     return this.gpu.createBuffer({ size, usage: GPUBufferUsageBits.STORAGE | GPUBufferUsageBits.COPY_SRC | GPUBufferUsageBits.COPY_DST });
+  }
+
+  /** A storage that belongs to nobody and is in no count, full of NaN: whoever reads it shows. @returns a storage that is never released */
+  spare(): Storage {
+    const buffer = this.gpu.createBuffer({ size: SPARE_BYTES, usage: GPUBufferUsageBits.STORAGE, mappedAtCreation: true });
+    new Uint32Array(buffer.getMappedRange()).fill(0x7fc0dead);
+    buffer.unmap();
+    return { buffer, bytes: SPARE_BYTES, id: this.nextId++, refs: 1, lastUse: -1 };
   }
 
   /** Gives a storage of a recording a buffer of its own. @param storage a virtual one @returns nothing @throws DeviceError above the device's limits */
@@ -157,7 +190,7 @@ export class Pool {
     this.liveBuffers--;
     this.poolBytes += storage.bytes;
     const list = this.free.get(storage.bytes);
-    if (list) list.push(storage);
+    if (list) putBack(list, storage);
     else this.free.set(storage.bytes, [storage]);
   }
 

@@ -45,14 +45,12 @@ export interface Pipeline {
   readonly kernel: Kernel;
   readonly entry: string;
   readonly options: DispatchOptions;
-  readonly groups: Groups;
+  /** Its uniform fields. */
+  readonly fields: readonly Field[];
 }
 
-/** Bind groups of one pipeline, found by the places of its tensors in order. */
-export interface Groups {
-  group: GPUBindGroup | undefined;
-  readonly next: Map<number, Groups>;
-}
+/** Where a uniform field lies, in words. */
+interface Field { readonly name: string; readonly at: number; readonly type: 'f32' | 'u32' | 'i32' }
 
 /** Whether a uniform field can hold a number: DataView would wrap it silently. */
 function fits(value: number, type: 'f32' | 'u32' | 'i32'): boolean {
@@ -60,28 +58,31 @@ function fits(value: number, type: 'f32' | 'u32' | 'i32'): boolean {
   return Number.isInteger(value) && (type === 'u32' ? value >= 0 && value < 2 ** 32 : value >= -(2 ** 31) && value < 2 ** 31);
 }
 
-const NONE: readonly string[] = [];
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
 
 /**
  * Writes the uniform fields of one dispatch.
- * @param kernel generated description @param entry entry point, for the message @param params value per field @param view target @param base first byte
- * @returns the fields that are functions @throws DeviceError for a missing field, or a number that does not fit its type
+ * @param pipeline whose fields @param params value per field @param words target @param base first word
+ * @returns whether a word changed @throws DeviceError for a missing field, or a number that does not fit its type
  */
-export function writeParams(kernel: Kernel, entry: string, params: Readonly<Record<string, Param>>, view: DataView, base: number): readonly string[] {
-  let asked = NONE;
-  for (const name in kernel.params) {
-    const { offset, type } = kernel.params[name]!;
+export function writeParams({ kernel, entry, fields }: Pipeline, params: Readonly<Record<string, Param>>, words: Uint32Array, base: number): boolean {
+  let changed = false;
+  for (let i = 0; i < fields.length; i++) {
+    const { name, at, type } = fields[i]!;
     const given = params[name];
     const value = typeof given === 'function' ? given() : given;
     if (value === undefined || !fits(value, type)) {
       throw new DeviceError(`${nameOf(kernel.name, entry)}: params.${name} is ${value}, expected ${type === 'f32' ? 'a number' : `a whole number that fits ${type}`}`, 'validation');
     }
-    if (type === 'f32') view.setFloat32(base + offset, value, true);
-    else if (type === 'u32') view.setUint32(base + offset, value, true);
-    else view.setInt32(base + offset, value, true);
-    if (typeof given === 'function') asked = [...asked, name];
+    if (type === 'f32') float[0] = value;
+    else bits[0] = value;
+    const word = bits[0]!;
+    if (words[base + at] === word) continue;
+    words[base + at] = word;
+    changed = true;
   }
-  return asked;
+  return changed;
 }
 
 /** The whole text of a shader: header, the file, and the loads of its stored bindings. @param kernel generated description @param options header and storage @returns WGSL */
@@ -127,5 +128,6 @@ export function describePipeline(gpu: GPUDevice, kernel: Kernel, entry: string, 
     label, layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: entry, constants: { ...options.constants } },
   };
-  return { id, pipeline: undefined, descriptor, layout, kernel, entry, options, groups: { group: undefined, next: new Map() } };
+  const fields = Object.entries(kernel.params).map(([name, { offset, type }]) => ({ name, at: offset / 4, type }));
+  return { id, pipeline: undefined, descriptor, layout, kernel, entry, options, fields };
 }

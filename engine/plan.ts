@@ -1,9 +1,9 @@
 // Plans: a function of fixed shapes is recorded once and replayed. One submit per run, nothing created: pipelines are compiled side by side, bind groups made
 // and intermediate tensors laid out by lifetime beforehand.
 import { layOut, livenessBound } from './arena.ts';
+import { SMALLEST_BINDING, makeGroup } from './bind_groups.ts';
 import { DeviceError } from './check.ts';
 import type { Device } from './device.ts';
-import { SMALLEST_BINDING, makeGroup } from './dispatch.ts';
 import { GPUBufferUsageBits, scope } from './memory.ts';
 import type { ArenaBuffer, Storage } from './memory.ts';
 import type { Pipeline } from './pipeline.ts';

@@ -17,51 +17,44 @@ export type Command = DispatchCommand | { kind: 'clear'; tensor: Tensor } | { ki
 
 /** Bytes from one dispatch's uniform fields to the next: the alignment of dynamic offsets. */
 export const SLOT = 256;
+const WORDS = SLOT / 4;
 
 /** Uniform fields of all commands: equal ones share a slot, those with functions are asked before each run. */
 export class Uniforms {
-  private bytes = new Uint8Array(64 * SLOT);
-  private readonly fresh = new DataView(new ArrayBuffer(SLOT));
+  private words = new Uint32Array(64 * WORDS);
   private readonly known = new Map<string, number>();
   private readonly asked: { pipeline: Pipeline; params: Readonly<Record<string, Param>>; slot: number }[] = [];
   slots = 0;
 
   /** Takes in the fields of one dispatch. @param pipeline whose @param params values @returns its slot */
   add(pipeline: Pipeline, params: Readonly<Record<string, Param>>): number {
-    if ((this.slots + 1) * SLOT > this.bytes.length) {
-      const wider = new Uint8Array(this.bytes.length * 2);
-      wider.set(this.bytes);
-      this.bytes = wider;
+    if ((this.slots + 1) * WORDS > this.words.length) {
+      const wider = new Uint32Array(this.words.length * 2);
+      wider.set(this.words);
+      this.words = wider;
     }
-    const { kernel, entry } = pipeline;
-    const base = this.slots * SLOT;
-    this.bytes.fill(0, base, base + SLOT);
-    const functions = writeParams(kernel, entry, params, new DataView(this.bytes.buffer), base);
-    const key = this.bytes.subarray(base, base + kernel.paramsBytes).join();
-    const same = functions.length ? undefined : this.known.get(key);
+    const base = this.slots * WORDS;
+    this.words.fill(0, base, base + WORDS);
+    writeParams(pipeline, params, this.words, base);
+    const asks = pipeline.fields.some(f => typeof params[f.name] === 'function');
+    const key = this.words.subarray(base, base + pipeline.kernel.paramsBytes / 4).join();
+    const same = asks ? undefined : this.known.get(key);
     if (same !== undefined) return same;
-    if (functions.length) this.asked.push({ pipeline, params, slot: this.slots });
+    if (asks) this.asked.push({ pipeline, params, slot: this.slots });
     else this.known.set(key, this.slots);
     return this.slots++;
   }
 
   /** The bytes of all slots. @returns a view of them */
   all(): Uint8Array<ArrayBuffer> {
-    return this.bytes.subarray(0, Math.max(1, this.slots) * SLOT);
+    return new Uint8Array(this.words.buffer, 0, Math.max(1, this.slots) * SLOT);
   }
 
   /** Asks the functions again. @returns whether a byte changed */
   refresh(): boolean {
     if (this.asked.length === 0) return false;
     let changed = false;
-    for (const { pipeline: { kernel, entry }, params, slot } of this.asked) {
-      writeParams(kernel, entry, params, this.fresh, 0);
-      for (let i = 0, at = slot * SLOT; i < kernel.paramsBytes; i++, at++) {
-        const byte = this.fresh.getUint8(i);
-        changed ||= byte !== this.bytes[at];
-        this.bytes[at] = byte;
-      }
-    }
+    for (const { pipeline, params, slot } of this.asked) changed = writeParams(pipeline, params, this.words, slot * WORDS) || changed;
     return changed;
   }
 }
@@ -131,7 +124,7 @@ export class Recording implements CommandSink {
 
 /** The same place seen by a tensor that no scope knows, so that it survives the scope of the recorded function. */
 function borrow(t: Tensor): Tensor {
-  return Object.assign(Object.create(Tensor.prototype) as Tensor, { device: t.device, shape: t.shape, dtype: t.dtype, size: t.size, block: t.block, offsetBytes: t.offsetBytes, held: t.storage, scales: t.scales && borrow(t.scales) });
+  return Object.assign(Object.create(Tensor.prototype) as Tensor, { device: t.device, shape: t.shape, dtype: t.dtype, size: t.size, byteLength: t.byteLength, block: t.block, offsetBytes: t.offsetBytes, held: t.storage, scales: t.scales && borrow(t.scales) });
 }
 
 /** Blocks of the storages that have no buffer yet, and which of them may not share one. @param recording at its end @returns storages, and a block for each */

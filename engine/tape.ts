@@ -39,6 +39,7 @@ export const noGrad = <T>(fn: () => T): T => withGrad(false, fn);
  * @param out [any] a fresh result @param pairs input and its pullback @returns `out`
  */
 export function record(out: Tensor, pairs: readonly (readonly [Tensor | undefined, Pullback])[]): Tensor {
+  if (!enabled || !pairs.some(([input]) => input?.needsGrad)) return out;
   return recordJoint(out, pairs.map(([input]) => input), (dy, needs) => pairs.map(([, pullback], i) => (needs[i] ? pullback(dy) : undefined)));
 }
 

@@ -25,7 +25,11 @@ let nextTensor = 1;
 export const newestTensor = (): number => nextTensor - 1;
 
 /** Element count of a shape. @param shape sizes @returns their product */
-export const size = (shape: Shape): number => shape.reduce((n, s) => n * s, 1);
+export function size(shape: Shape): number {
+  let n = 1;
+  for (let i = 0; i < shape.length; i++) n *= shape[i]!;
+  return n;
+}
 
 /** A tensor on a device. Make it with `Tensor.from`, `empty`, `zeros` or an op; scopes release it. */
 export class Tensor {
@@ -33,6 +37,8 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly size: number;
+  /** Bytes of the elements, up to whole words. */
+  readonly byteLength: number;
   readonly id = nextTensor++;
   /** Byte offset of the first element in the storage. */
   offsetBytes: number;
@@ -53,6 +59,7 @@ export class Tensor {
     this.dtype = dtype;
     this.offsetBytes = offsetBytes;
     this.size = size(shape);
+    this.byteLength = bytesFor(this.size, dtype);
     this.scales = scales && keep(scales);
     this.block = scales ? (scales.size ? this.size / scales.size : 1) : 0;
     device.liveTensors++;
@@ -70,11 +77,6 @@ export class Tensor {
     return this.held === undefined;
   }
 
-  /** Bytes of the elements, up to whole words. */
-  get byteLength(): number {
-    return bytesFor(this.size, this.dtype);
-  }
-
   /**
    * A tensor whose contents are undefined: the kernel that gets it as output writes every element.
    * @param device where @param shape sizes @param dtype element type @param exact a buffer of just these bytes, for what stays: others are up to a quarter larger, to be used again
@@ -84,7 +86,21 @@ export class Tensor {
     const n = checkedSize('Tensor.empty', shape);
     if (dtype === 'i8' || dtype === 'i4') throw new ShapeError(`Tensor.empty: dtype is ${dtype}, expected one without scales (the op quantize makes ${dtype})`);
     const { pool } = device;
-    return new Tensor(device, pool.acquire(Math.max(4, bytesFor(n, dtype)) + 2 * pool.marginBytes, exact), [...shape], dtype, pool.marginBytes);
+    return new Tensor(device, pool.acquire(Math.max(4, bytesFor(n, dtype)) + 2 * pool.marginBytes, exact), shape.slice(), dtype, pool.marginBytes);
+  }
+
+  /**
+   * What is bound where a kernel has a binding that it does not touch. One for all, in no count and never released; two of them, because one dispatch may not read and write one buffer.
+   * @param device where @param role how the kernel declares the binding @returns [4], NaN
+   */
+  static placeholder(device: Device, role: 'read' | 'written'): Tensor {
+    const { placeholders } = device.pool;
+    let found = placeholders[role];
+    if (!found) {
+      placeholders[role] = found = keep(new Tensor(device, device.pool.spare(), [4], 'f32'));
+      device.liveTensors--;
+    }
+    return found;
   }
 
   /**

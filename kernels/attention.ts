@@ -4,7 +4,7 @@ import { dispatch } from '../engine/dispatch.ts';
 import { record, recordJoint } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { backwardByProducts } from './attention_backward.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { attention as plain, attention_lanes4 as lanes4, attention_lanes8 as lanes8, attention_rows, attention_scalar as scalar, attention_tiled32 as tiled32, attention_tiled64 as tiled64 } from './wgsl.gen.ts';
 
 export interface AttentionOptions {
@@ -72,7 +72,7 @@ export function attentionRuns(device: Device, variant: AttentionVariant, headDim
     return headDim <= TILED_MOST && device.limits.maxComputeWorkgroupStorageSize >= 512 * keys && device.limits.maxComputeInvocationsPerWorkgroup >= 4 * keys;
   }
   const lanes = LANES[variant];
-  return lanes === undefined || (device.features.has('subgroups') && (device.gpu.adapterInfo.subgroupMinSize ?? 0) >= lanes);
+  return lanes === undefined || device.subgroupSize >= lanes;
 }
 
 function variantFor(device: Device, headDim: number, tq: number, wanted: AttentionVariant | undefined): AttentionVariant {
@@ -90,17 +90,19 @@ function checkArguments(q: Tensor, k: Tensor, v: Tensor, { mask, window, scale }
   checkShape('attention', 'q', q, [null, null, null, null], '[B, Tq, H, Dh]');
   const [batch, , heads, headDim] = q.shape as readonly [number, number, number, number];
   if (headDim < 1) throw new ShapeError(`attention: q has shape ${showShape(q.shape)}, expected a head dimension of at least 1`);
-  checkShape('attention', 'k', k, [batch, null, null, headDim], `[B, Tk, Hkv, Dh] for q ${showShape(q.shape)}`);
+  checkShape('attention', 'k', k, [batch, null, null, headDim], '[B, Tk, Hkv, Dh] for q', q);
   checkShape('attention', 'v', v, k.shape, 'the shape of k');
   const kvHeads = k.shape[2]!;
   if (heads > 0 && (kvHeads < 1 || heads % kvHeads !== 0)) throw new ShapeError(`attention: q has ${heads} heads and k ${kvHeads}, expected a multiple (grouped queries)`);
   if (mask) {
     checkDtype('attention', 'mask', mask, 'u32');
-    checkShape('attention', 'mask', mask, [batch, k.shape[1]!], `[B, Tk] of k ${showShape(k.shape)}`);
+    checkShape('attention', 'mask', mask, [batch, k.shape[1]!], '[B, Tk] of k', k);
   }
   if (window !== undefined && !(Number.isInteger(window) && window >= 1)) throw new ShapeError(`attention: window is ${window}, expected a whole number of at least 1`);
   if (scale !== undefined && !Number.isFinite(scale)) throw new ShapeError(`attention: scale is ${scale}, expected a finite number`);
-  for (const [name, t] of [['q', q], ['k', k], ['v', v]] as const) checkFloat('attention', name, t);
+  checkFloat('attention', 'q', q);
+  checkFloat('attention', 'k', k);
+  checkFloat('attention', 'v', v);
   checkSameDevice('attention', q, k, v, mask);
 }
 
@@ -137,7 +139,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     batch, heads, kv_heads: kvHeads, tq, tk, width: kernel === scalar ? headDim : headDim / 4,
     masked: mask ? 1 : 0, causal: causal ? 1 : 0, window: Math.min(window, tq + tk), scale: scale ?? 1 / Math.sqrt(headDim),
   };
-  const keyMask = mask ?? Tensor.empty(device, [1], 'u32'); // a binding must exist; the kernels do not read it
+  const keyMask = mask ?? Tensor.placeholder(device, 'read');
   const y = Tensor.empty(device, q.shape);
   const sums = Tensor.empty(device, [batch, heads, tq, 2]);
   const operands = { q, k, v, key_mask: keyMask, y, sums };
@@ -152,7 +154,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     const loads = rowLoads(headDim);
     const stats = Tensor.empty(device, [batch, heads, tq, 4]);
     dispatch(device, attention_rows, 'forward', { y, dy, sums, stats }, { batch, heads, tq, width: headDim / loads.width },
-      groupsFor(batch * heads * tq, ROWS_WG), { header: loads.header, constants: { ...loads.constants, WG: ROWS_WG } });
+      groupsFor(batch * heads * tq, ROWS_WG), rowOptions(loads, ROWS_WG));
     const shared = { q, k, v, key_mask: keyMask, stats, dy };
     let dq: Tensor | undefined, dk: Tensor | undefined, dv: Tensor | undefined;
     if (needs[0]) {

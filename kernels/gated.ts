@@ -10,7 +10,7 @@ const WG = 256;
 function gate2(op: string, form: number, gate: Tensor, up: Tensor): Tensor {
   checkFloat(op, 'gate', gate);
   checkFloat(op, 'up', up);
-  checkShape(op, 'up', up, gate.shape, `that of gate ${showShape(gate.shape)}`);
+  checkShape(op, 'up', up, gate.shape, 'that of gate', gate);
   checkSameDevice(op, gate, up);
   const { device } = gate;
   const options = { constants: { FORM: form } };

@@ -2,7 +2,7 @@ import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { l2_normalize } from './wgsl.gen.ts';
 
 const WG = 32;
@@ -23,7 +23,7 @@ export function l2Normalize(x: Tensor, { eps = 1e-12 }: { eps?: number } = {}): 
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const options = rowOptions(loads, WG);
   const params = { rows, cols, eps };
   const y = Tensor.empty(device, x.shape);
   const norm = Tensor.empty(device, [rows]);

@@ -3,7 +3,7 @@ import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { columnSum } from './column_sum.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { layer_norm } from './wgsl.gen.ts';
 
 const WG = 32;
@@ -24,16 +24,17 @@ const CHUNK_ROWS = 32;
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps = 1e-6 }: { eps?: number } = {}): Tensor {
   const cols = x.shape.at(-1) ?? 0;
   if (cols < 1) throw new ShapeError(`layerNorm: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
-  const why = `the last axis of x ${showShape(x.shape)}`;
-  checkShape('layerNorm', 'weight', weight, [cols], why);
-  checkShape('layerNorm', 'bias', bias, [cols], why);
-  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) checkFloat('layerNorm', name, t);
+  checkShape('layerNorm', 'weight', weight, [cols], 'the last axis of x', x);
+  checkShape('layerNorm', 'bias', bias, [cols], 'the last axis of x', x);
+  checkFloat('layerNorm', 'x', x);
+  checkFloat('layerNorm', 'weight', weight);
+  checkFloat('layerNorm', 'bias', bias);
   checkSameDevice('layerNorm', x, weight, bias);
 
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const options = rowOptions(loads, WG);
   const params = { rows, cols, eps, chunk_rows: CHUNK_ROWS };
   const y = Tensor.empty(device, x.shape);
   const stats = Tensor.empty(device, [rows, 2]);

@@ -45,10 +45,12 @@ export interface LinearOptions {
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation = 'none', int8 = false, residual }: LinearOptions = {}): Tensor {
   if (x.shape.length < 1) throw new ShapeError(`linear: x has shape ${showShape(x.shape)}, expected [..., K]`);
   const k = x.shape.at(-1)!;
-  checkShape('linear', 'weight', weight, [null, k], `the last axis of x ${showShape(x.shape)}`);
+  checkShape('linear', 'weight', weight, [null, k], 'the last axis of x', x);
   const n = weight.shape[0]!;
-  if (bias) checkShape('linear', 'bias', bias, [n], `the rows of weight ${showShape(weight.shape)}`);
-  for (const [name, t] of [['x', x], ['weight', weight], ['bias', bias]] as const) if (t) checkFloat('linear', name, t);
+  if (bias) checkShape('linear', 'bias', bias, [n], 'the rows of weight', weight);
+  checkFloat('linear', 'x', x);
+  checkFloat('linear', 'weight', weight);
+  if (bias) checkFloat('linear', 'bias', bias);
   const lead = x.shape.slice(0, -1);
   if (residual) {
     checkShape('linear', 'residual', residual, [...lead, n], `x ${showShape(x.shape)} and weight ${showShape(weight.shape)}`);

@@ -135,34 +135,43 @@ export function multiply(device: Device, product: Product, shape: readonly numbe
     const pre = keep ? Tensor.empty(device, shape) : undefined;
     if (y.size === 0) return { y, pre };
     const beside = residual && residualBinding(residual, pre, [a, b, bias]);
-    const whole = Object.values(strides(places)).slice(0, PLACE_FIELDS).every(v => v % 4 === 0);
-    const aligned = whole && k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
+    const aligned = k > 0 && k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0) && inFours(places.a) && inFours(places.b) && inFours(places.y);
     const units = device.matrixUnits && aligned && a.dtype === 'f16' && b.dtype === 'f16' && override === undefined;
     const plan = units ? { tile: UNITS, groups: shippedEntry(device.adapter, { m, n, k, batch }).groups } : planFor(device, { m, n, k, batch });
     const { kernel, rows, cols, tileRows } = plan.tile;
     const tiles_m = Math.ceil(m / rows);
     const tiles_n = Math.ceil(n / cols);
     const { splits, chunk } = k === 0 || into ? { splits: 1, chunk: Math.max(4, Math.ceil(k / 4) * 4) } : splitsFor(plan, tiles_m * tiles_n * batch, k);
-    const part = splits > 1 ? Tensor.empty(device, [splits, batch, m, n]) : y;
-    const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, RESIDUAL: residual ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
-    const here = splits > 1 ? { HAS_BIAS: 0, KEEP: 0, RESIDUAL: 0, ACTIVATION: 0 } : after;
-    const constants = { TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ADD: add ? 1 : 0, ...here };
-    const params = { m, n, k, ...strides(places), batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows };
+    const whole = splits === 1; // else what follows the sum follows in the second stage
+    const unread = Tensor.placeholder(device, 'read'); // not b: a quantised one brings a binding for its scales, which the layout lacks where no bias is read
+    const kept = beside ?? pre ?? Tensor.placeholder(device, 'written');
+    const constants = {
+      TRANSPOSE_A: transposeA ? 1 : 0, TRANSPOSE_B: transposeB ? 1 : 0, ADD: add ? 1 : 0,
+      HAS_BIAS: whole && bias ? 1 : 0, KEEP: whole && keep ? 1 : 0, RESIDUAL: whole && residual ? 1 : 0, ACTIVATION: whole ? ACTIVATIONS[activation] : 0,
+    };
+    const params = {
+      m, n, k, a_row: places.a.row, b_row: places.b.row, y_row: places.y.row, a_stride: places.a.stride, b_stride: places.b.stride, y_stride: places.y.stride,
+      a_head: places.a.head ?? 0, b_head: places.b.head ?? 0, y_head: places.y.head ?? 0, a_first: places.a.first ?? 0, b_first: places.b.first ?? 0, y_first: places.y.first ?? 0,
+      heads: places.heads ?? 1, b_group: places.group ?? 1, batch, tiles_m, tiles_n, splits, chunk, tile_rows: tileRows,
+    };
     const groups = tiles_m * tiles_n * splits * batch;
-    const unused = Tensor.empty(device, [4]); // bindings are never optional
-    const noBias = Tensor.empty(device, [4]); // not b: a quantised one brings a binding for its scales, which the layout lacks where no bias is read
-    const bound = splits > 1 ? noBias : bias ?? noBias;
-    const kept = beside ?? pre ?? unused;
-    if (!kernel) dispatch(device, matmul_subgroup, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: splits > 1 ? unused : kept }, params, groups, { constants: { ...constants, DEPTH: unitsDepth(device) } });
-    else if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: bound, y4: part, pre4: splits > 1 ? unused : kept }, params, groups, { constants });
-    else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: bound, y1: part, pre1: splits > 1 ? unused : kept }, params, groups, { constants });
-    if (splits > 1) {
+    const part = whole ? y : Tensor.empty(device, [splits, batch, m, n]);
+    const addend = whole && bias ? bias : unread;
+    const beyond = whole ? kept : Tensor.placeholder(device, 'written');
+    if (!kernel) dispatch(device, matmul_subgroup, 'forward', { a4: a, b4: b, bias4: addend, y4: part, pre4: beyond }, params, groups, { constants: { ...constants, DEPTH: unitsDepth(device) } });
+    else if (aligned) dispatch(device, kernel, 'forward', { a4: a, b4: b, bias4: addend, y4: part, pre4: beyond }, params, groups, { constants });
+    else dispatch(device, kernel, 'forward_ragged', { a1: a, b1: b, bias1: addend, y1: part, pre1: beyond }, params, groups, { constants });
+    if (!whole) {
       const count = batch * m * n;
-      dispatch(device, split_sum, 'forward', { part, bias: bias ?? noBias, y, pre: kept }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
+      const after = { HAS_BIAS: bias ? 1 : 0, KEEP: keep ? 1 : 0, RESIDUAL: residual ? 1 : 0, ACTIVATION: ACTIVATIONS[activation] };
+      dispatch(device, split_sum, 'forward', { part, bias: bias ?? unread, y, pre: kept }, { count, n, splits }, Math.ceil(count / 64), { constants: after });
     }
     return { y, pre };
   });
 }
+
+/** Whether a matrix and its rows begin at multiples of four elements. */
+const inFours = ({ row, stride, head = 0, first = 0 }: Place): boolean => row % 4 === 0 && stride % 4 === 0 && head % 4 === 0 && first % 4 === 0;
 
 /** What is bound in place of pre: the residual itself, or pre with the residual in it where pre is written, or a copy where its buffer is read besides. */
 function residualBinding(residual: Tensor, pre: Tensor | undefined, read: readonly (Tensor | undefined)[]): Tensor {
@@ -171,17 +180,6 @@ function residualBinding(residual: Tensor, pre: Tensor | undefined, read: readon
   const copy = pre ?? Tensor.empty(residual.device, residual.shape);
   residual.device.copy(residual, copy);
   return copy;
-}
-
-/** Fields of `strides` that are places; the rest are counts. */
-const PLACE_FIELDS = 12;
-
-/** Uniform fields of the places. */
-function strides({ a, b, y, heads = 1, group = 1 }: Places): Record<'a_row' | 'b_row' | 'y_row' | 'a_stride' | 'b_stride' | 'y_stride' | 'a_head' | 'b_head' | 'y_head' | 'a_first' | 'b_first' | 'y_first' | 'heads' | 'b_group', number> {
-  return {
-    a_row: a.row, b_row: b.row, y_row: y.row, a_stride: a.stride, b_stride: b.stride, y_stride: y.stride, a_head: a.head ?? 0, b_head: b.head ?? 0, y_head: y.head ?? 0,
-    a_first: a.first ?? 0, b_first: b.first ?? 0, y_first: y.first ?? 0, heads, b_group: group,
-  };
 }
 
 function checkOperands(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): { lead: number[]; m: number; n: number; k: number; shared: boolean } {
@@ -257,8 +255,7 @@ function addParts(parts: Tensor, shape: readonly number[]): Tensor {
   const splits = parts.shape[0]!;
   if (y.size === 0) return y;
   if (splits === 0) return Tensor.zeros(parts.device, shape);
-  const unused = Tensor.empty(parts.device, [4]);
   const constants = { HAS_BIAS: 0, KEEP: 0, RESIDUAL: 0, ACTIVATION: 0 };
-  dispatch(parts.device, split_sum, 'forward', { part: parts, bias: parts, y, pre: unused }, { count: y.size, n: 1, splits }, Math.ceil(y.size / 64), { constants });
+  dispatch(parts.device, split_sum, 'forward', { part: parts, bias: parts, y, pre: Tensor.placeholder(parts.device, 'written') }, { count: y.size, n: 1, splits }, Math.ceil(y.size / 64), { constants });
   return y;
 }

@@ -39,7 +39,7 @@ export function linearInt8(x: Tensor, weight: Tensor, bias: Tensor | undefined, 
     const y = Tensor.empty(device, [...lead, n]);
     if (y.size === 0) return y;
     const m = y.size / n;
-    const unused = Tensor.empty(device, [4]);
+    const unused = Tensor.placeholder(device, 'read');
     const w = k === 0 ? unused : wordsOf(weight);
     const same = x.dtype === 'i8' && x.block === weight.block;
     if (x.dtype === 'i8' && !same) throw new ShapeError(`linear: x is i8 in blocks of ${x.block}, expected ${weight.block}, those of the weight, or floats`);

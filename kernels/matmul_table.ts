@@ -93,7 +93,7 @@ export const shapeKey = ({ m, n, k, batch }: Sizes): string => `${m}x${n}x${k}${
 
 /** Whether the adapter can run a tile: lanes of one tile have to lie in one subgroup, whose size hangs on the processor (lavapipe has 4 lanes without AVX). @param device where @param name tile @returns yes or no */
 export function runs(device: Device, name: TileName): boolean {
-  if (name === 'lanes8' || name === 'lanes4') return device.features.has('subgroups') && (device.gpu.adapterInfo?.subgroupMinSize ?? 1) >= (name === 'lanes8' ? 8 : 4);
+  if (name === 'lanes8' || name === 'lanes4') return device.subgroupSize >= (name === 'lanes8' ? 8 : 4);
   return name === 'single' || (device.limits.maxComputeWorkgroupStorageSize >= 16_384 && device.limits.maxComputeInvocationsPerWorkgroup >= 256);
 }
 

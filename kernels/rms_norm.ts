@@ -3,7 +3,7 @@ import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { columnSum } from './column_sum.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { rms_norm } from './wgsl.gen.ts';
 
 const WG = 32;
@@ -23,7 +23,7 @@ const CHUNK_ROWS = 32;
 export function rmsNorm(x: Tensor, weight: Tensor, { eps = 1e-6, unitOffset = 0 }: { eps?: number; unitOffset?: number } = {}): Tensor {
   const cols = x.shape.at(-1) ?? 0;
   if (cols < 1) throw new ShapeError(`rmsNorm: x has shape ${showShape(x.shape)}, expected a last axis of at least 1`);
-  checkShape('rmsNorm', 'weight', weight, [cols], `the last axis of x ${showShape(x.shape)}`);
+  checkShape('rmsNorm', 'weight', weight, [cols], 'the last axis of x', x);
   checkFloat('rmsNorm', 'x', x);
   checkFloat('rmsNorm', 'weight', weight);
   checkSameDevice('rmsNorm', x, weight);
@@ -31,7 +31,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps = 1e-6, unitOffset = 0 
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const options = rowOptions(loads, WG);
   const params = { rows, cols, eps, unit_offset: unitOffset, chunk_rows: CHUNK_ROWS };
   const y = Tensor.empty(device, x.shape);
   const rstd = Tensor.empty(device, [rows]);

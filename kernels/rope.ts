@@ -3,7 +3,7 @@ import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { rope as halves, rope_adjacent as adjacent } from './wgsl.gen.ts';
 
 /** Cosines and sines per token and element, f32 [T, Dh] each. */
@@ -42,7 +42,7 @@ export function rope(x: Tensor, table: RopeTable, { pairs }: { pairs: RopePairs 
   const [, tokens, heads, headDim] = x.shape as readonly [number, number, number, number];
   if (headDim % 2 !== 0 || headDim === 0) throw new ShapeError(`rope: x has shape ${showShape(x.shape)}, expected an even head dimension`);
   for (const [name, t] of [['table.cos', table.cos], ['table.sin', table.sin]] as const) {
-    checkShape('rope', name, t, [null, headDim], `a row per token and an entry per element of x ${showShape(x.shape)}`);
+    checkShape('rope', name, t, [null, headDim], 'a row per token and an entry per element of x', x);
     if (t.shape[0]! < tokens) throw new ShapeError(`rope: ${name} has shape ${showShape(t.shape)}, expected at least ${tokens} rows, the tokens of x ${showShape(x.shape)}`);
     checkDtype('rope', name, t, 'f32');
   }
@@ -60,7 +60,7 @@ export function rope(x: Tensor, table: RopeTable, { pairs }: { pairs: RopePairs 
     } else {
       const loads = rowLoads(headDim / 2);
       dispatch(device, halves, entry, { x: input, ...tensors }, { rows: input.size / headDim, heads, tokens, head_dim: headDim },
-        groupsFor(input.size / (2 * loads.width), WG), { header: loads.header, constants: { ...loads.constants, WG } });
+        groupsFor(input.size / (2 * loads.width), WG), rowOptions(loads, WG));
     }
     return y;
   };

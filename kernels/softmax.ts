@@ -2,7 +2,7 @@ import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { groupsFor, rowLoads } from './row_loads.ts';
+import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
 import { softmax as kernel } from './wgsl.gen.ts';
 
 const WG = 32;
@@ -21,7 +21,7 @@ export function softmax(x: Tensor): Tensor {
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = { header: loads.header, constants: { ...loads.constants, WG } };
+  const options = rowOptions(loads, WG);
   const y = Tensor.empty(device, x.shape);
   if (rows) dispatch(device, kernel, 'forward', { x, y }, { rows, cols }, groupsFor(rows, WG), options);
   return record(y, [[x, dy => {

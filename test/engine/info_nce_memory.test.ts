@@ -24,7 +24,7 @@ interface Settings extends InfoNCEOptions { loss?: Loss; frozenTexts?: boolean }
 async function beyond(n: number, dim: number, { loss = contrast, frozenTexts = false, ...options }: Settings = {}): Promise<Beyond> {
   const d = await openDevice({ adapter: 'null', limits: 'default' });
   // The pool refuses tensors that no kernel could bind as a whole. These losses never do: they bind rows of a tile, and Dawn, which knows its real limits, sees to that.
-  Object.defineProperty(d.gpu, 'limits', { value: { maxBufferSize: d.limits.maxBufferSize, maxStorageBufferBindingSize: d.limits.maxBufferSize } });
+  d.pool.limit = d.limits.maxBufferSize;
   const leaves = [Tensor.empty(d, [n, dim]), Tensor.empty(d, [n, dim]), Tensor.zeros(d, [1]), Tensor.zeros(d, [1])] as const;
   for (const t of leaves) t.needsGrad = !(frozenTexts && t === leaves[1]);
   const grads = scope(() => gradients(loss(...leaves, options), Tensor.from(d, [1]), leaves));
