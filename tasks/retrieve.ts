@@ -1,28 +1,40 @@
-// Text-to-picture and picture-to-text retrieval by cosine, exact.
+// Retrieval in both directions by cosine, exact: text → picture and picture → text (VL-JEPA section 3.3).
 import { scope } from '../engine/memory.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import type { VLJEPA } from '../model/vl_jepa.ts';
-import { ranks, recall, topK } from './metrics.ts';
+import type { Pictures, VLJEPA } from '../model/vl_jepa.ts';
+import { classify } from './classify.ts';
+import type { LabelBank, Scored } from './classify.ts';
+import { ranks, recall } from './metrics.ts';
 import type { Recall } from './metrics.ts';
+import { nearest } from './nearest.ts';
+import type { Hit } from './nearest.ts';
 
-export interface Hit {
-  /** Index of the picture in the gallery. */
-  index: number;
-  /** Cosine, −1 to 1. */
-  score: number;
-}
+export type { Hit } from './nearest.ts';
 
 /**
  * The pictures nearest to each text.
- * @param model the model @param texts [Q] queries @param gallery [P, dim] unit rows, from `predict` @param k how many per query @returns per query: k hits, best first
+ * @param model the model @param texts [Q] queries @param gallery [P, dim] unit rows, from `predict`, in parts where one binding cannot hold it @param k how many per query @returns per query: k hits, best first
+ * @throws RangeError for an empty text
  */
-export async function retrieve(model: VLJEPA, texts: readonly string[], gallery: Tensor, k = 10): Promise<Hit[][]> {
-  const scores = scope(() => model.similarity(model.encodeText([...texts]), gallery)); // [Q, P]
-  const values = await scores.read();
-  scores.dispose();
-  const p = gallery.shape[0]!;
-  return texts.map((_, q) => topK(values.subarray(q * p, (q + 1) * p), k));
+export async function retrieve(model: VLJEPA, texts: readonly string[], gallery: Tensor | readonly Tensor[], k = 10): Promise<Hit[][]> {
+  texts.forEach((text, i) => {
+    if (text.trim() === '') throw new RangeError(`retrieve: text ${i + 1} of ${texts.length} is empty, expected words`);
+  });
+  const queries = model.encodeText([...texts]); // [Q, dim]
+  try {
+    return await nearest(queries, gallery, k);
+  } finally {
+    queries.dispose();
+  }
 }
+
+/**
+ * The texts nearest to each picture: the other direction.
+ * @param model the model @param pictures [P] pictures, pixels or predictions @param bank texts with their vectors @param k how many per picture @param query asked of each picture, default none
+ * @returns per picture: k texts, best first
+ */
+export const retrieveTexts = (model: VLJEPA, pictures: Pictures, bank: LabelBank, k = 10, query?: string): Promise<Scored[][]> =>
+  classify(model, pictures, bank, { k, ...(query !== undefined && { query }) });
 
 export interface RetrievalReport {
   /** Picture → text over all candidate texts. */
