@@ -126,10 +126,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (v, files) => (await import('./tasks.ts')).retrieveFiles({ model: text(v, 'model'), files, query: required('retrieve', v, 'query'), top: number('retrieve', v, 'top', { least: 1 })!, json: v.json === true }),
   },
   train: {
-    summary: 'trains a small VL-JEPA on set E4; the same command resumes after any kill',
+    summary: 'trains a small VL-JEPA on set E4, then on moving sprites and questions; the same command resumes after any kill',
     usage: '--preset nano --out DIR', most: 0,
     options: {
       preset: { type: 'string', value: 'NAME', help: 'recipe: nano, or tiny to try the machinery in seconds', default: 'nano' },
+      stage: { type: 'string', value: 'N', help: '1: pictures and names; 2: clips, questions and replayed pictures', default: '1' },
+      from: { type: 'string', value: 'DIR', help: 'weights that stage 2 starts from' },
       out: { type: 'string', value: 'DIR', help: 'folder of the run', default: 'runs/nano' },
       'leave-out': { type: 'string', value: 'ARTIST', help: 'leave one training artist out and evaluate on it' },
       steps: { type: 'string', value: 'N', help: 'training steps instead of the recipe\'s' },
@@ -150,7 +152,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { train } = await import('./train.ts');
       const n = (name: string, options?: { whole?: boolean; least?: number }): number | undefined => number('train', v, name, options);
       return train({
-        preset: text(v, 'preset')!, out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
+        preset: text(v, 'preset')!, stage: n('stage', { least: 1 }), from: text(v, 'from'), out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
         textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, loss: text(v, 'loss'), microBatch: n('micro-batch', { least: 1 }), freezeText: v['freeze-text'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
       });
     },

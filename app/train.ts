@@ -1,4 +1,7 @@
-// `vl-jepa train --preset nano`: pretraining on set E4, resumable, with a log and a report.
+// `vl-jepa train --preset nano`: pretraining on set E4 (stage 1), or training with questions and clips on top of it (stage 2); resumable, with a log and a report.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { TRAIN_ARTISTS, loadE4 } from '../data/e4.ts';
 import type { Artist } from '../data/e4.ts';
 import { openDevice } from '../engine/device.ts';
@@ -14,7 +17,10 @@ import { PictureBatches, pictureTable } from '../train/pictures.ts';
 import type { PictureTable } from '../train/pictures.ts';
 import { lossWarning } from '../train/losses.ts';
 import type { LossName } from '../train/losses.ts';
-import { PRESETS } from '../train/presets.ts';
+import { ClipLesson } from '../train/clip_lesson.ts';
+import { ClipBatches } from '../train/clips.ts';
+import { CLIP_PRESETS, PRESETS } from '../train/presets.ts';
+import { startTemporal } from '../train/temporal_start.ts';
 import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
 import { clearStates } from '../train/state.ts';
@@ -28,6 +34,10 @@ import { writeTrainReport } from './train_report.ts';
 
 export interface TrainOptions {
   preset: string;
+  /** 1: pictures and names. 2: clips and questions too, from the weights in `from`. */
+  stage?: number;
+  /** Folder of the weights that stage 2 starts from. */
+  from?: string;
   out: string;
   /** Training artist that is left out and evaluated; undefined: train on all, evaluate nothing on the way. */
   leaveOut?: string;
@@ -62,8 +72,12 @@ export interface TrainResult {
 
 /** The preset with the command line's changes. @param options parsed command line @returns the recipe @throws CliError for an unknown preset or artist, RangeError for a broken recipe */
 export function recipeOf(options: TrainOptions): Recipe {
-  const preset = Object.hasOwn(PRESETS, options.preset) ? PRESETS[options.preset]! : undefined;
-  if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(PRESETS).join(', ')}`);
+  const { stage = 1 } = options;
+  if (stage !== 1 && stage !== 2) throw new CliError(`train: --stage is ${stage}, expected 1 or 2`);
+  if ((stage === 2) !== (options.from !== undefined)) throw new CliError(`train: --from is ${options.from ?? 'missing'}, expected ${stage === 2 ? 'the folder of the weights of stage 1' : 'none in stage 1 (it starts from nothing; or add --stage 2)'}`);
+  const presets = stage === 2 ? CLIP_PRESETS : PRESETS;
+  const preset = Object.hasOwn(presets, options.preset) ? presets[options.preset]! : undefined;
+  if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(presets).join(', ')}`);
   const { leaveOut } = options;
   if (leaveOut !== undefined && !(TRAIN_ARTISTS as readonly string[]).includes(leaveOut)) throw new CliError(`train: --leave-out is ${leaveOut}, expected one of ${TRAIN_ARTISTS.join(', ')}`);
   const { steps, batch, lr, seed, textLr, microBatch, freezeText } = options;
@@ -73,6 +87,18 @@ export function recipeOf(options: TrainOptions): Recipe {
   const fitted = { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
   checkRecipe(fitted);
   return fitted;
+}
+
+/** A new model for stage 1; for stage 2 the one to start from, whose hash goes into the recipe so that a run is never resumed on other weights. */
+async function startModel(recipe: Recipe, { from }: TrainOptions, device: Device): Promise<{ model: VLJEPA; recipe: Recipe }> {
+  if (from === undefined || !recipe.clips) {
+    return { recipe, model: VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() }) };
+  }
+  const model = await VLJEPA.fromPretrained(from, { device, dtype: 'f32' });
+  const patches = model.tensors().get('vision.encoder.embeddings.patch_embeddings.proj.weight')!;
+  if (recipe.clips.temporal > 0) await startTemporal(patches, recipe.clips.temporal, recipe.seed);
+  const start = createHash('sha256').update(await readFile(join(from, 'model.safetensors'))).digest('hex');
+  return { model, recipe: { ...recipe, model: model.config.json as Record<string, unknown>, clips: { ...recipe.clips, start } } };
 }
 
 async function trainingTable(model: VLJEPA, artists: readonly Artist[], names: readonly string[], e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
@@ -98,21 +124,21 @@ export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: reado
 
 /** Trains; returns when the last step is saved, or after an interrupt. */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const recipe = recipeOf(options);
+  const wanted = recipeOf(options);
   const leaveOut = options.leaveOut as Artist | undefined;
   const say = (text: string): void => { if (!options.quiet) console.error(text); };
   const device = options.device ?? (await openDevice());
   say(`adapter: ${device.adapter.notice}`);
   const e4 = await loadE4();
   const names = e4.concepts.map(c => c.name);
-  const model = VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
+  const { model, recipe } = await startModel(wanted, options, device);
   const crop = model.config.vision.cropSize;
   const table = await trainingTable(model, recipe.artists, names, e4);
   say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
   const doubt = lossWarning(recipe.loss ?? 'info-nce', recipe.freezeText ?? false);
   if (doubt) say(`warning: ${doubt}`);
-  const batches = new PictureBatches(table, recipe, crop);
-  const trainer = new Trainer(model, recipe, batches);
+  const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
+  const trainer = new Trainer(model, recipe, recipe.clips ? new ClipLesson(model, new ClipBatches(table, concepts, recipe, crop)) : new PictureBatches(table, recipe, crop));
   if (options.fresh) await clearStates(options.out);
   const resumed = !options.fresh && (await trainer.resume(options.out, text => say(`warning: ${text}`)));
   if (resumed) say(`resumed at step ${trainer.step} of ${recipe.steps}`);

@@ -15,7 +15,7 @@ import { PictureLesson } from './lesson.ts';
 import type { Lesson } from './lesson.ts';
 import { SIGLIP_START } from './losses.ts';
 import { PictureBatches } from './pictures.ts';
-import { checkRecipe, fingerprint } from './recipe.ts';
+import { checkRecipe, fingerprint, rateOf } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
 import { cosine } from './schedule.ts';
 import type { WriteOptions } from '../weights/writer.ts';
@@ -80,10 +80,11 @@ export class Trainer {
     this.alarm = new CollapseAlarm({ from: recipe.warmup, ...collapse });
     this.bias = keep(Tensor.from(model.device, [recipe.loss === 'siglip' ? SIGLIP_START.bias : 0]));
     if (recipe.loss === 'siglip') model.device.upload(model.logScale, Float32Array.of(SIGLIP_START.logScale));
+    if (recipe.clips) model.setTrainable(recipe.clips.train);
     if (recipe.freezeText) for (const [name, t] of model.tensors()) if (name.startsWith('text.') || name.startsWith('text_head.')) t.needsGrad = false;
     this.optimizer = new AdamW(this.parameters(), {
       lr: recipe.lr, betas: recipe.betas, weightDecay: recipe.weightDecay, clipNorm: recipe.clipNorm,
-      group: (name, t) => ({ lr: name.startsWith('text.') ? recipe.textLr : 1, weightDecay: decays(name, t) ? recipe.weightDecay : 0 }),
+      group: (name, t) => ({ lr: rateOf(recipe, name), weightDecay: decays(name, t) ? recipe.weightDecay : 0 }),
     });
     this.average = recipe.average > 0 ? new WeightAverage(this.optimizer, recipe.average) : undefined;
     this.plans = plans ? new StepPlans(model.device, (pieces, measured) => this.work(pieces, measured)) : undefined;

@@ -1,5 +1,8 @@
 // The presets: the whole VL-JEPA, small. A small model is a small config; the networks are those of the full-size checkpoints.
 import { TRAIN_ARTISTS } from '../data/e4.ts';
+import { SPRITES } from '../data/sprites.ts';
+import { TRAIN_ALL } from '../model/vl_jepa.ts';
+import type { ClipRecipe } from './clips.ts';
 import type { Recipe } from './recipe.ts';
 
 const VISION = {
@@ -45,5 +48,20 @@ export const TINY: Recipe = {
   steps: 40, batch: 8, warmup: 4, augment: {}, templates: [0],
 };
 
-/** Recipes by name. */
+const CLIPS: ClipRecipe = {
+  start: '', clips: 48, asked: 24, sprites: SPRITES,
+  augment: { ...NANO.augment, shift: 0.02, scale: 0.05, aspect: 0.08, rotate: 3 }, // the sprite moves by itself
+  motionWeight: 0.5, wordings: [0, 0, 0, 1, 2, 3], captions: [0, 0, 0, 0, 1, 2, 3, 4], temporal: 32, visionLr: 1, predictorLr: 1, train: TRAIN_ALL,
+};
+
+/** Stage 2 of the small model, on its stage 1: clips, questions and replayed pictures. */
+export const NANO_CLIPS: Recipe = { ...NANO, name: 'nano stage 2', steps: 900, batch: 160, lr: 8e-4, warmup: 30, weightDecay: 0.05, textLr: 0.3, average: 0.995, clips: CLIPS };
+
+/** Stage 2 of the tiny model: to try the machinery. */
+export const TINY_CLIPS: Recipe = { ...TINY, name: 'tiny stage 2', steps: 20, warmup: 2, average: 0.9, clips: { ...CLIPS, clips: 8, asked: 4, augment: {}, sprites: { ...SPRITES, frames: 4 } } };
+
+/** Recipes of stage 1 by name. */
 export const PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO, tiny: TINY };
+
+/** Recipes of stage 2 by name. */
+export const CLIP_PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO_CLIPS, tiny: TINY_CLIPS };

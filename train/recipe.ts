@@ -1,6 +1,7 @@
 // A training recipe: everything that decides the weights, as data. Its fingerprint is stored with every state.
 import type { AugmentConfig } from '../data/augment.ts';
 import type { Artist } from '../data/e4.ts';
+import type { ClipRecipe } from './clips.ts';
 import { LOSSES } from './losses.ts';
 import type { LossName } from './losses.ts';
 
@@ -38,6 +39,8 @@ export interface Recipe {
   microBatch?: number;
   /** Whether the Y-Encoder and its head keep their weights. Default false. */
   freezeText?: boolean;
+  /** Stage 2: clips, questions, and which parts learn. Absent in stage 1. */
+  clips?: ClipRecipe;
 }
 
 /** A recipe as one line: equal lines give equal weights on one adapter. @param recipe settings @returns JSON */
@@ -59,5 +62,26 @@ export function checkRecipe(recipe: Recipe): void {
   if (recipe.loss !== undefined && !Object.hasOwn(LOSSES, recipe.loss)) throw new RangeError(`train: loss is ${recipe.loss}, expected one of ${Object.keys(LOSSES).join(', ')}`);
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number > 0`);
   for (const field of ['floor', 'textLr', 'weightDecay', 'average'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+  if (recipe.clips) checkClips(recipe, recipe.clips);
   for (const field of ['artists', 'templates'] as const) if (recipe[field].length === 0) throw new RangeError(`train: ${field} is empty, expected at least one`);
+}
+
+function checkClips({ batch, loss = 'info-nce', microBatch }: Recipe, { clips, asked, motionWeight, temporal, visionLr, predictorLr, wordings, captions, sprites }: ClipRecipe): void {
+  if (!Number.isInteger(clips) || clips < 4 || clips % 4) throw new RangeError(`train: clips is ${clips}, expected a multiple of 4 (half of them come in pairs)`);
+  if (!Number.isInteger(asked) || asked < 0 || asked > batch) throw new RangeError(`train: asked is ${asked}, expected a whole number from 0 to ${batch}, the pictures of a step`);
+  if (!Number.isInteger(sprites.frames) || sprites.frames < 2 || sprites.frames % 2) throw new RangeError(`train: frames is ${sprites.frames}, expected an even number`);
+  if (loss !== 'info-nce') throw new RangeError(`train: loss is ${loss}, expected info-nce in stage 2 (answers repeat within a batch, and only it leaves repeated ones out)`);
+  if (microBatch !== undefined) throw new RangeError(`train: microBatch is ${microBatch}, expected none in stage 2 (its batches go through the networks whole)`);
+  for (const [name, value] of Object.entries({ motionWeight, temporal, visionLr, predictorLr })) if (!(value >= 0)) throw new RangeError(`train: ${name} is ${value}, expected a number ≥ 0`);
+  for (const [name, list] of Object.entries({ wordings, captions })) if (list.length === 0) throw new RangeError(`train: ${name} is empty, expected at least one`);
+}
+
+/**
+ * Multiplier of the learning rate of a tensor.
+ * @param recipe settings @param name full name of the tensor @returns factor of `lr`
+ */
+export function rateOf({ textLr, clips }: Recipe, name: string): number {
+  if (name.startsWith('text.')) return textLr;
+  if (!clips) return 1;
+  return name.startsWith('vision.') ? clips.visionLr : clips.predictorLr;
 }

@@ -1,0 +1,219 @@
+// Stage 2 at tiny sizes: batches ask what they answer, the lesson is the model's own forward pass, and runs resume to the bit.
+import { QUESTIONS, clipCaptions } from '../../data/questions.ts';
+import { MOTIONS, isHeldOutPair } from '../../data/sprites.ts';
+import { scope } from '../../engine/memory.ts';
+import { noGrad } from '../../engine/tape.ts';
+import { Tensor } from '../../engine/tensor.ts';
+import { loadTokenizerJson } from '../../data/tokenizer.ts';
+import { TRAIN_ALL, VLJEPA } from '../../model/vl_jepa.ts';
+import { ClipLesson } from '../../train/clip_lesson.ts';
+import { ClipBatches } from '../../train/clips.ts';
+import type { ClipBatch } from '../../train/clips.ts';
+import { Trainer } from '../../train/loop.ts';
+import { TINY_CLIPS } from '../../train/presets.ts';
+import { checkRecipe } from '../../train/recipe.ts';
+import type { Recipe } from '../../train/recipe.ts';
+import { uploadPieces } from '../../train/step_plans.ts';
+import { slowWaves, startTemporal } from '../../train/temporal_start.ts';
+import type { Device } from '../../engine/device.ts';
+import { inFolder } from '../folder.ts';
+import { assert, close, device, isNode, suite } from '../harness.ts';
+import { EDGE, NAMES, bitsOf, different, noiseTable, release } from './tiny.ts';
+
+const test = suite('stage 2');
+const KEYS = NAMES.map((_, i) => `1f${600 + i}`);
+const UNSEEN = NAMES.map((_, i) => i % 6 === 5);
+type Changes = Partial<Recipe['clips'] & object>;
+const recipeWith = (changes: Partial<Recipe> = {}, clips: Changes = {}): Recipe => ({ ...TINY_CLIPS, ...changes, clips: { ...TINY_CLIPS.clips!, ...clips } });
+const batchesOf = (recipe: Recipe): ClipBatches => new ClipBatches(noiseTable(), { keys: KEYS, unseen: UNSEEN }, recipe, EDGE);
+
+async function modelOf(d: Device, recipe: Recipe): Promise<VLJEPA> {
+  return VLJEPA.fromConfig(recipe.model, { device: d, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
+}
+async function trainerOf(d: Device, recipe = recipeWith(), plans = true): Promise<Trainer> {
+  const model = await modelOf(d, recipe);
+  return new Trainer(model, recipe, new ClipLesson(model, batchesOf(recipe)), { plans });
+}
+/** Rows of a kind: pictures, asked pictures, objects, motions, captions. */
+const rowsOf = ({ pictures, concepts, questions }: ClipBatch): number[] => [pictures.captions.length, questions.length - 3 * concepts.length, concepts.length, concepts.length, concepts.length];
+
+test('a batch is a function of its step, its answers fit its questions, and what is kept apart does not move', () => {
+  const batches = batchesOf(recipeWith());
+  const inOrder = Array.from({ length: 6 }, (_, step) => batches.at(step));
+  assert.equal(batchesOf(recipeWith()).at(4), inOrder[4]);
+  assert.not.equal(inOrder[0]!.clips, inOrder[1]!.clips);
+  for (const batch of inOrder) {
+    const { concepts, motions, texts, answers, questions } = batch;
+    const [P, A, C] = rowsOf(batch) as [number, number, number];
+    const answerAt = (i: number): string => texts[answers[i]!]!;
+    assert.is(answers.length, P + A + 3 * C);
+    for (let i = 0; i < A; i++) {
+      assert.is(answerAt(P + i), batch.pictures.captions[i]);
+      assert.ok(QUESTIONS.picture.includes(questions[i]!));
+    }
+    concepts.forEach((c, i) => {
+      assert.ok(!UNSEEN[c] && !isHeldOutPair(KEYS[c]!, motions[i]!), `${KEYS[c]} ${motions[i]}`);
+      assert.is(answerAt(P + A + i), NAMES[c]);
+      assert.is(answerAt(P + A + C + i), MOTIONS[motions[i]!]!.answer);
+      assert.ok(clipCaptions(NAMES[c]!, motions[i]!).includes(answerAt(P + A + 2 * C + i)));
+      (['object', 'motion', 'caption'] as const).forEach((kind, k) => assert.ok(QUESTIONS[kind].includes(questions[A + k * C + i]!), questions[A + k * C + i]));
+    });
+  }
+  assert.is(new Set(inOrder.flatMap(b => [...b.motions])).size, 8, 'every motion is drawn');
+});
+
+test('answers that mean the same share a group, and no others do', () => {
+  for (let step = 0; step < 4; step++) {
+    const { texts, answers, groups } = batchesOf(recipeWith({ templates: [0] }, { captions: [0] })).at(step);
+    for (let i = 0; i < groups.length; i++) for (let j = 0; j < i; j++) assert.is(groups[i] === groups[j], texts[answers[i]!] === texts[answers[j]!], `${texts[answers[i]!]} and ${texts[answers[j]!]}`);
+  }
+});
+
+test('half of the clips come in pairs that begin with the same frame and move differently', () => {
+  const { clips, concepts, motions } = batchesOf(recipeWith()).at(2);
+  const each = clips.length / 8, frame = each / 4;
+  const first = (i: number): string => clips.subarray(i * each, i * each + frame).join();
+  for (const i of [0, 2]) {
+    assert.is(concepts[i], concepts[i + 1]);
+    assert.not.equal(motions[i], motions[i + 1]);
+    assert.is(first(i), first(i + 1));
+  }
+  assert.is(new Set(concepts).size, 6);
+});
+
+test('control: shuffled texts give clips the motions and names of others', () => {
+  const [right, mixed] = [batchesOf(recipeWith()), batchesOf(recipeWith({ shuffleTexts: true }))];
+  let other = 0;
+  for (let step = 0; step < 10; step++) {
+    const [a, b] = [right.at(step), mixed.at(step)];
+    assert.equal(a.clips, b.clips);
+    const at = rowsOf(b).slice(0, 3).reduce((x, y) => x + y);
+    const said = Array.from({ length: 8 }, (_, i) => b.texts[b.answers[at + i]!]!);
+    assert.equal([...said].sort(), Array.from(a.motions, m => MOTIONS[m]!.answer).sort());
+    a.motions.forEach((m, i) => { other += Number(MOTIONS[m]!.answer !== said[i]); });
+  }
+  assert.ok(other > 50, `${other} of 80 clips have another clip's motion`);
+});
+
+test('the lesson embeds as the model predicts, and its loss is the formula in which equal answers are no negatives', async () => {
+  const d = await device();
+  const recipe = recipeWith();
+  const model = await modelOf(d, recipe);
+  const lesson = new ClipLesson(model, batchesOf(recipe));
+  const batch = batchesOf(recipe).at(3);
+  const [P, A, C] = rowsOf(batch) as [number, number, number];
+  const [p, y, loss] = scope(() => noGrad(() => {
+    const pieces = uploadPieces(d, lesson.at(3));
+    const [p, y] = lesson.embed(pieces[0]!);
+    return [p, y, lesson.loss(p, y, pieces, { logScale: model.logScale, bias: model.logScale, maxLogScale: model.config.logitScaleMax })];
+  }));
+  const pictures = Tensor.from(d, batch.pictures.pixels, [P, 1, 3, EDGE, EDGE]), clips = Tensor.from(d, batch.clips, [C, 4, 3, EDGE, EDGE]);
+  const some = Tensor.from(d, batch.pictures.pixels.subarray(0, A * 3 * EDGE * EDGE), [A, 1, 3, EDGE, EDGE]);
+  const parts = [model.predict(pictures), model.predict(some, batch.questions.slice(0, A)), ...[0, 1, 2].map(k => model.predict(clips, batch.questions.slice(A + k * C, A + (k + 1) * C)))];
+  const texts = model.encodeText(batch.texts);
+  const [pv, yv, tv] = [await p!.read(), await y!.read(), await texts.read()];
+  const expected = (await Promise.all(parts.map(t => t.read()))).flatMap(v => [...v]);
+  close(pv, Float32Array.from(expected), { abs: 2e-5, name: 'predictions' });
+  const dim = model.config.embeddingDim;
+  close(yv, Float32Array.from([...batch.answers].flatMap(a => [...tv.subarray(a * dim, (a + 1) * dim)])), { abs: 2e-5, name: 'texts' });
+  const scale = Math.exp((await model.logScale.read())[0]!);
+  const infoNCE = (from: number, to: number): number => {
+    const logit = (i: number, j: number): number => { let s = 0; for (let k = 0; k < dim; k++) s += pv[i * dim + k]! * yv[j * dim + k]!; return s * scale; };
+    let sum = 0;
+    for (let i = from; i < to; i++) {
+      for (const way of [logit, (a: number, b: number) => logit(b, a)]) {
+        let total = 0;
+        for (let j = from; j < to; j++) if (j === i || batch.groups[j] !== batch.groups[i]) total += Math.exp(way(i, j));
+        sum += Math.log(total) - way(i, i);
+      }
+    }
+    return sum / 2 / (to - from);
+  };
+  const wanted = infoNCE(0, lesson.rows) + recipe.clips!.motionWeight * infoNCE(P + A + C, P + A + 2 * C);
+  assert.ok(Math.abs((await loss!.read())[0]! - wanted) < 1e-4 * wanted, `${(await loss!.read())[0]} and ${wanted}`);
+  for (const t of [p!, y!, loss!, pictures, clips, some, texts, ...parts]) t.dispose();
+  model.dispose();
+});
+
+test('recorded steps give the bits of steps that are enqueued op by op, and the loss falls', async () => {
+  const d = await device();
+  const [planned, eager] = [await trainerOf(d), await trainerOf(d, recipeWith(), false)];
+  const losses: number[] = [];
+  while (planned.step < 5) {
+    const [a, b] = [await planned.advance(), await eager.advance()];
+    assert.equal({ ...a, timeMs: 0 }, { ...b, timeMs: 0 });
+    losses.push(a.loss);
+  }
+  assert.equal(different(await bitsOf(planned), await bitsOf(eager)), []);
+  assert.ok(losses.every(Number.isFinite));
+  release(planned);
+  release(eager);
+});
+
+test.when(isNode, 'states are files, which a page cannot write', 'a run that is stopped and resumed has the bits of one that was not', () => inFolder(async folder => {
+  const d = await device();
+  const whole = await trainerOf(d);
+  while (whole.step < 4) await whole.advance();
+  const part = await trainerOf(d);
+  while (part.step < 2) await part.advance();
+  await part.save(folder);
+  release(part);
+  const resumed = await trainerOf(d);
+  assert.ok(await resumed.resume(folder, assert.unreachable));
+  while (resumed.step < 4) await resumed.advance();
+  assert.equal(different(await bitsOf(whole), await bitsOf(resumed)), []);
+  release(resumed);
+  const other = await trainerOf(d, recipeWith({}, { start: 'other weights' }));
+  const error = await other.resume(folder, assert.unreachable).then(() => undefined, (e: Error) => e);
+  assert.match(error!.message, /was made with other settings \(clips was/);
+  release(whole);
+  release(other);
+}));
+
+test('frozen parts and parts with a rate of 0 keep their weights; the others learn', async () => {
+  const d = await device();
+  const train = { ...TRAIN_ALL, vision: false };
+  const trainer = await trainerOf(d, recipeWith({ textLr: 0, weightDecay: 0.1 }, { train }));
+  const read = async (): Promise<Map<string, string>> => new Map(await Promise.all([...trainer.model.tensors()].map(async ([name, t]): Promise<[string, string]> => [name, (await t.read()).join()])));
+  const before = await read();
+  while (trainer.step < 3) await trainer.advance();
+  const changed = different(before, await read());
+  assert.equal(changed.filter(n => n.startsWith('vision.') || n.startsWith('text.')), []);
+  for (const part of ['predictor.model.layers.0.self_attn.q_proj.weight', 'predictor.model.embed_tokens.weight', 'text_head.weight', 'visual_projection.weight']) assert.ok(changed.includes(part), part);
+  release(trainer);
+});
+
+test('the temporal start moves two frames apart and leaves still pictures as they were', async () => {
+  const d = await device();
+  const waves = slowWaves(3, 8, 1);
+  const values = Float32Array.from({ length: 3 * 3 * 2 * 64 }, (_, i) => Math.sin(i));
+  const weight = Tensor.from(d, values, [3, 3, 2, 8, 8]);
+  await startTemporal(weight, 2, 1);
+  const after = await weight.read();
+  for (let u = 0; u < 3; u++) for (let c = 0; c < 3; c++) for (let i = 0; i < 64; i++) {
+    const [a, b] = [((u * 3 + c) * 2) * 64 + i, ((u * 3 + c) * 2 + 1) * 64 + i];
+    assert.ok(Math.abs(after[a]! + after[b]! - values[a]! - values[b]!) < 1e-5);
+    assert.ok(Math.abs(after[b]! - after[a]! - (values[b]! - values[a]!) - 2 * waves[u * 64 + i]!) < 1e-5);
+  }
+  const norm = Math.hypot(...slowWaves(200, 24, 2)) / Math.sqrt(200);
+  assert.ok(Math.abs(norm - 1 / 3) < 0.03, `norm of one wave per colour ${norm}, expected near 1/3`);
+  weight.dispose();
+});
+
+test('broken recipes say what is wrong', () => {
+  const bad = (pattern: RegExp, changes: Partial<Recipe>, clips: Changes = {}): void => { assert.throws(() => checkRecipe(recipeWith(changes, clips)), pattern); };
+  checkRecipe(recipeWith());
+  bad(/clips is 6, expected a multiple of 4/, {}, { clips: 6 });
+  bad(/asked is 9, expected a whole number from 0 to 8/, {}, { asked: 9 });
+  bad(/frames is 3, expected an even number/, {}, { sprites: { ...TINY_CLIPS.clips!.sprites, frames: 3 } });
+  bad(/loss is siglip, expected info-nce in stage 2/, { loss: 'siglip' });
+  bad(/microBatch is 2, expected none in stage 2/, { microBatch: 2 });
+  bad(/motionWeight is -1, expected a number ≥ 0/, {}, { motionWeight: -1 });
+  bad(/captions is empty/, {}, { captions: [] });
+  assert.throws(() => batchesOf(recipeWith({}, { clips: 32 })), /train: clips is 32, expected at most 24/);
+  const { clips, ...without } = recipeWith();
+  assert.ok(clips);
+  assert.throws(() => batchesOf(without), /the recipe has no clips/);
+});
+
+test.run();
