@@ -2,8 +2,8 @@ import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
-import { l2_normalize } from './wgsl.gen.ts';
+import { rowForm, rowLoads } from './row_loads.ts';
+import { l2_normalize, l2_normalize_group } from './wgsl.gen.ts';
 
 const WG = 32;
 
@@ -22,15 +22,15 @@ export function l2Normalize(x: Tensor, { eps = 1e-12 }: { eps?: number } = {}): 
   checkFloat('l2Normalize', 'x', x);
   const { device } = x;
   const rows = x.size / cols;
-  const loads = rowLoads(cols);
-  const options = rowOptions(loads, WG);
+  const { grouped, options, groups } = rowForm(device, rowLoads(cols), rows, cols, WG);
+  const kernel = grouped ? l2_normalize_group : l2_normalize;
   const params = { rows, cols, eps };
   const y = Tensor.empty(device, x.shape);
   const norm = Tensor.empty(device, [rows]);
-  if (rows) dispatch(device, l2_normalize, 'forward', { x, y, norm }, params, groupsFor(rows, WG), options);
+  if (rows) dispatch(device, kernel, 'forward', { x, y, norm }, params, groups, options);
   return record(y, [[x, dy => {
     const dx = Tensor.empty(device, x.shape);
-    if (rows) dispatch(device, l2_normalize, 'backward', { out: y, saved: norm, dy, dx }, params, groupsFor(rows, WG), options);
+    if (rows) dispatch(device, kernel, 'backward', { out: y, saved: norm, dy, dx }, params, groups, options);
     return dx;
   }]]);
 }

@@ -3,8 +3,8 @@ import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { columnSum } from './column_sum.ts';
-import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
-import { layer_norm } from './wgsl.gen.ts';
+import { groupsFor, rowForm, rowLoads, rowOptions } from './row_loads.ts';
+import { layer_norm, layer_norm_group } from './wgsl.gen.ts';
 
 const WG = 32;
 /** Rows that one invocation sums for the weight's gradient: 32 keeps the partial sums at 3 % of x. */
@@ -34,21 +34,22 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps = 1e-6 
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = rowOptions(loads, WG);
+  const { grouped, options, groups } = rowForm(device, loads, rows, cols, WG);
+  const kernel = grouped ? layer_norm_group : layer_norm;
   const params = { rows, cols, eps, chunk_rows: CHUNK_ROWS };
   const y = Tensor.empty(device, x.shape);
   const stats = Tensor.empty(device, [rows, 2]);
-  if (rows) dispatch(device, layer_norm, 'forward', { x, weight, bias, y, stats }, params, groupsFor(rows, WG), options);
+  if (rows) dispatch(device, kernel, 'forward', { x, weight, bias, y, stats }, params, groups, options);
 
   const dX = (dy: Tensor): Tensor => {
     const dx = Tensor.empty(device, x.shape);
-    if (rows) dispatch(device, layer_norm, 'backward_x', { x, weight, saved: stats, dy, dx }, params, groupsFor(rows, WG), options);
+    if (rows) dispatch(device, kernel, 'backward_x', { x, weight, saved: stats, dy, dx }, params, groups, options);
     return dx;
   };
   const dWeight = (dy: Tensor): Tensor => {
     if (!rows) return Tensor.zeros(device, [cols]);
     const partials = Tensor.empty(device, [Math.ceil(rows / CHUNK_ROWS), cols]);
-    dispatch(device, layer_norm, 'backward_weight', { x, saved: stats, dy, partials }, params, groupsFor(partials.size / loads.width, WG), options);
+    dispatch(device, layer_norm, 'backward_weight', { x, saved: stats, dy, partials }, params, groupsFor(partials.size / loads.width, WG), rowOptions(loads, WG));
     return columnSum(partials);
   };
   const dBias = (dy: Tensor): Tensor => (rows ? columnSum(dy.view([rows, cols])) : Tensor.zeros(device, [cols]));

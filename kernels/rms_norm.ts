@@ -3,8 +3,8 @@ import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { columnSum } from './column_sum.ts';
-import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
-import { rms_norm } from './wgsl.gen.ts';
+import { groupsFor, rowForm, rowLoads, rowOptions } from './row_loads.ts';
+import { rms_norm, rms_norm_group } from './wgsl.gen.ts';
 
 const WG = 32;
 /** Rows that one invocation sums for the weight's gradient: 32 keeps the partial sums at 3 % of x. */
@@ -31,21 +31,22 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps = 1e-6, unitOffset = 0 
   const { device } = x;
   const rows = x.size / cols;
   const loads = rowLoads(cols);
-  const options = rowOptions(loads, WG);
+  const { grouped, options, groups } = rowForm(device, loads, rows, cols, WG);
+  const kernel = grouped ? rms_norm_group : rms_norm;
   const params = { rows, cols, eps, unit_offset: unitOffset, chunk_rows: CHUNK_ROWS };
   const y = Tensor.empty(device, x.shape);
   const rstd = Tensor.empty(device, [rows]);
-  if (rows) dispatch(device, rms_norm, 'forward', { x, weight, y, rstd }, params, groupsFor(rows, WG), options);
+  if (rows) dispatch(device, kernel, 'forward', { x, weight, y, rstd }, params, groups, options);
 
   const dX = (dy: Tensor): Tensor => {
     const dx = Tensor.empty(device, x.shape);
-    if (rows) dispatch(device, rms_norm, 'backward_x', { x, weight, saved: rstd, dy, dx }, params, groupsFor(rows, WG), options);
+    if (rows) dispatch(device, kernel, 'backward_x', { x, weight, saved: rstd, dy, dx }, params, groups, options);
     return dx;
   };
   const dWeight = (dy: Tensor): Tensor => {
     if (!rows) return Tensor.zeros(device, [cols]);
     const partials = Tensor.empty(device, [Math.ceil(rows / CHUNK_ROWS), cols]);
-    dispatch(device, rms_norm, 'backward_weight', { x, saved: rstd, dy, partials }, params, groupsFor(partials.size / loads.width, WG), options);
+    dispatch(device, rms_norm, 'backward_weight', { x, saved: rstd, dy, partials }, params, groupsFor(partials.size / loads.width, WG), rowOptions(loads, WG));
     return columnSum(partials);
   };
   return record(y, [[x, dX], [weight, dWeight]]);

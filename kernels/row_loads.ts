@@ -1,5 +1,6 @@
 // How the kernels that walk rows load them: four floats at once where the row length allows it.
 
+import type { Device } from '../engine/device.ts';
 import type { DispatchOptions } from '../engine/dispatch.ts';
 
 /** Options of a dispatch whose WGSL file declares `override WIDTH` and leaves `alias Elem` (floats; ElemU and ElemI: whole numbers) to the header. */
@@ -29,3 +30,36 @@ export function rowOptions(loads: RowLoads, wg: number): RowOptions {
 
 /** Workgroups that cover a count of invocations. @param invocations how many @param groupSize invocations per workgroup @returns ⌈invocations / groupSize⌉ */
 export const groupsFor = (invocations: number, groupSize: number): number => Math.ceil(invocations / groupSize);
+
+/** How the rows of one op are shared out: a workgroup per row (files `…_group.wgsl`) or an invocation per row. */
+export interface RowForm {
+  readonly grouped: boolean;
+  readonly options: RowOptions;
+  /** Workgroups of a dispatch. */
+  readonly groups: number;
+}
+
+/** What `forceRowGroup` asked for. */
+let forced: number | undefined;
+
+/**
+ * For tests and measurements: invocations per row on whatever adapter. @param invocations a power of two up to 256, 0 for an invocation per row, nothing for the choice by adapter
+ * @returns nothing
+ */
+export const forceRowGroup = (invocations?: number): void => { forced = invocations; };
+
+/** Invocations that share a row: on a GPU two loads or more for each of them, none where a row is short; on software adapters barriers cost more than they bring. */
+function rowGroup({ adapter }: Device, loads: number): number {
+  if (forced !== undefined) return forced;
+  return adapter.profile === 'default' && loads >= 32 ? Math.min(256, 2 ** Math.floor(Math.log2(loads / 2))) : 0;
+}
+
+/**
+ * The form in which an op walks its rows.
+ * @param device where @param loads of the rows @param rows how many @param cols floats per row @param wg invocations per workgroup where each has a row of its own
+ * @returns form, options and workgroups for `dispatch`
+ */
+export function rowForm(device: Device, loads: RowLoads, rows: number, cols: number, wg: number): RowForm {
+  const group = rowGroup(device, cols / loads.width);
+  return group ? { grouped: true, options: rowOptions(loads, group), groups: rows } : { grouped: false, options: rowOptions(loads, wg), groups: groupsFor(rows, wg) };
+}

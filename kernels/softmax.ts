@@ -2,8 +2,8 @@ import { checkFloat, showShape, ShapeError } from '../engine/check.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import { record } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { groupsFor, rowLoads, rowOptions } from './row_loads.ts';
-import { softmax as kernel } from './wgsl.gen.ts';
+import { rowForm, rowLoads } from './row_loads.ts';
+import { softmax as rowKernel, softmax_group } from './wgsl.gen.ts';
 
 const WG = 32;
 
@@ -20,13 +20,13 @@ export function softmax(x: Tensor): Tensor {
   checkFloat('softmax', 'x', x);
   const { device } = x;
   const rows = x.size / cols;
-  const loads = rowLoads(cols);
-  const options = rowOptions(loads, WG);
+  const { grouped, options, groups } = rowForm(device, rowLoads(cols), rows, cols, WG);
+  const kernel = grouped ? softmax_group : rowKernel;
   const y = Tensor.empty(device, x.shape);
-  if (rows) dispatch(device, kernel, 'forward', { x, y }, { rows, cols }, groupsFor(rows, WG), options);
+  if (rows) dispatch(device, kernel, 'forward', { x, y }, { rows, cols }, groups, options);
   return record(y, [[x, dy => {
     const dx = Tensor.empty(device, x.shape);
-    if (rows) dispatch(device, kernel, 'backward', { out: y, dy, dx }, { rows, cols }, groupsFor(rows, WG), options);
+    if (rows) dispatch(device, kernel, 'backward', { out: y, dy, dx }, { rows, cols }, groups, options);
     return dx;
   }]]);
 }

@@ -6,6 +6,7 @@ import { Tensor } from '../engine/tensor.ts';
 import type { Shape } from '../engine/tensor.ts';
 import { attentionRuns } from '../kernels/attention.ts';
 import type { AttentionVariant } from '../kernels/attention.ts';
+import { forceRowGroup } from '../kernels/row_loads.ts';
 import * as ops from '../kernels/index.ts';
 import { forceTile } from '../kernels/matmul.ts';
 import { sumTo } from '../kernels/sum.ts';
@@ -48,6 +49,19 @@ const rows: readonly OpCase[] = [
   differentiable('meanPool with a mask', x => ops.meanPool(x!, Tensor.from(x!.device, Uint32Array.of(1, 1, 0, 1, 0, 0), [2, 3])), [[2, 3, 8]], [[2, 3, 7]]),
   differentiable('crossEntropy', x => ops.crossEntropy(x!, ids(x!.device, 5, 7)), [[5, 7]]),
 ];
+
+/** The form for GPUs, with a workgroup per row. */
+const rowGroups: readonly OpCase[] = rows.slice(0, 4).map(({ name, run }) => ({
+  name: `${name} with a workgroup per row`,
+  run: d => {
+    forceRowGroup(8);
+    try {
+      return run(d);
+    } finally {
+      forceRowGroup();
+    }
+  },
+}));
 
 const moves: readonly OpCase[] = [
   differentiable('reshape', x => ops.reshape(x!, [3, 2]), [[2, 3]]),
@@ -225,4 +239,4 @@ const selection: readonly OpCase[] = [1, 3].map((parts): OpCase => ({
 const gated: readonly OpCase[] = ([['swiglu', ops.swiglu], ['geglu', ops.geglu]] as [string, Op][]).map(([name, op]) => differentiable(name, op, [[8, 5], [8, 5]], [[7], [7]]));
 
 /** All of them. */
-export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...moves, ...sums, ...products, ...attentions, ...losses, ...decoding, ...selection, ...storage];
+export const OP_CASES: readonly OpCase[] = [...unary, ...pairs, ...gated, ...rows, ...rowGroups, ...moves, ...sums, ...products, ...attentions, ...losses, ...decoding, ...selection, ...storage];

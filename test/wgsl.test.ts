@@ -91,7 +91,7 @@ only('every element type, flag and form of a file is in use', async () => {
 });
 
 /** For GPUs alone: no software profile picks them. */
-const WITH_WORKGROUP_MEMORY = /^(matmul_(tiled|subgroup)|attention_tiled)/;
+const WITH_WORKGROUP_MEMORY = /^(matmul_(tiled|subgroup)|attention_tiled|(layer_norm|rms_norm|softmax|l2_normalize)_group)/;
 
 only('at most 8 storage bindings in any entry point, and no workgroup memory but in kernels for GPUs', async () => {
   for (const { name, code, entries } of KERNELS as readonly Kernel[]) {

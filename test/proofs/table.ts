@@ -7,6 +7,7 @@ import { PROOFS as losses } from './table/losses.ts';
 import { PROOFS as moves } from './table/moves.ts';
 import { PROOFS as newLosses } from './table/new_losses.ts';
 import { PROOFS as products } from './table/products.ts';
+import { PROOFS as rowGroups } from './table/row_groups.ts';
 import { PROOFS as rows } from './table/rows.ts';
 import { PROOFS as selection } from './table/selection.ts';
 import { PROOFS as storage } from './table/storage.ts';
@@ -15,4 +16,4 @@ import { PROOFS as training } from './table/training.ts';
 import { PROOFS as variants } from './table/variants.ts';
 
 /** Every entry, by group. */
-export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...decoding, ...selection, ...storage, ...variants];
+export const TABLE: readonly Proof[] = [...elementwise, ...rows, ...rowGroups, ...moves, ...sums, ...products, ...attention, ...losses, ...newLosses, ...training, ...decoding, ...selection, ...storage, ...variants];
