@@ -88,15 +88,15 @@ function serve(index: string): Promise<{ server: Server; port: number }> {
   return new Promise(done => server.listen(0, '127.0.0.1', () => done({ server, port: (server.address() as { port: number }).port })));
 }
 
-/** Starts headless Chromium with WebGPU on SwiftShader. @returns the browser, to be closed */
-export async function launchChromium(): Promise<import('playwright-core').Browser> {
+/** Starts headless Chromium with WebGPU on SwiftShader. @param flags more of them @returns the browser, to be closed */
+export async function launchChromium(flags: readonly string[] = []): Promise<import('playwright-core').Browser> {
   const folder = await unpackChromium();
   const { chromium } = createRequire(import.meta.url)('playwright-core') as typeof import('playwright-core');
   const { VK_DRIVER_FILES: _driver, VK_ICD_FILENAMES: _manifest, ...environment } = process.env as Record<string, string>; // Chromium brings its own driver
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
     env: { ...environment, LD_LIBRARY_PATH: [join(folder, 'lib'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':') },
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', ...flags],
   });
 }
 

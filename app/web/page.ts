@@ -1,0 +1,343 @@
+// The page: starts the worker, and joins what people do with what the model says.
+import { Client, ownScript } from './client.ts';
+import { clock, element, make, showBars } from './elements.ts';
+import { MachinePanel } from './machine_panel.ts';
+import { defaultStream } from './protocol.ts';
+import type { StreamSettings, Told } from './protocol.ts';
+import { loadSample, SAMPLE_FILM_S, SAMPLES } from './sample_film.ts';
+import { Stage } from './stage.ts';
+import { Timeline } from './timeline.ts';
+
+/** Between two frames of the camera, ms: what is faster than the model is dropped, because the next frame waits for the last. */
+const CAMERA_MS = 125;
+/** A live stream begins anew before it is full, s. */
+const LIVE_S = 150;
+
+const stage = new Stage();
+const timeline = new Timeline();
+const panel = new MachinePanel();
+let client: Client;
+let settings: StreamSettings = defaultStream(2);
+/** Counts streams, so that what belongs to an older one is let go. */
+let turn = 0;
+let current = -1;
+let following = true;
+let sought = '';
+
+const fail = (error: unknown): void => {
+  const toast = element('toast', HTMLDivElement);
+  toast.textContent = error instanceof Error ? error.message : String(error);
+  toast.hidden = false;
+  setTimeout(() => { toast.hidden = true; }, 9000);
+};
+const attempt = (work: () => Promise<void>): void => void work().catch(fail);
+
+// ——— news of the worker ———
+
+function heard(news: Told): void {
+  switch (news.tell) {
+    case 'progress': return panel.busy(news.what, news.part);
+    case 'names': {
+      panel.ready();
+      element('labels-title', HTMLElement).closest('section')!.querySelector<HTMLInputElement>('input[value=names]')!.disabled = false;
+      return refresh();
+    }
+    case 'window': {
+      timeline.addWindow({ timeS: news.timeS, variance: news.variance }, news.thumb);
+      element('ask-button', HTMLButtonElement).disabled = element('find-button', HTMLButtonElement).disabled = false;
+      if (following) choose(news.index);
+      return tally();
+    }
+    case 'caption': {
+      timeline.setCaption(news);
+      if (timeline.points[current]) sayCaption();
+      return tally();
+    }
+    case 'end': return ended();
+    case 'machine': return panel.measured(news);
+    case 'trouble': return fail(new Error(news.message));
+  }
+}
+
+function tally(): void {
+  const [windows, decodes] = [timeline.points.length, timeline.captions.length];
+  const line = element('tally', HTMLParagraphElement);
+  const skipped = windows - decodes;
+  line.replaceChildren(make('b', { text: String(windows) }), ` windows · text decoded `, make('b', { text: String(decodes) }), decodes === 1 ? ' time' : ' times', windows ? ` · skipped ${skipped} (${Math.floor((100 * skipped) / windows)} %)` : '');
+}
+
+function ended(): void {
+  following = false;
+  if (stage.shown === 'sample' || stage.shown === 'video') {
+    choose(0);
+    stage.run(true, false);
+  }
+}
+
+// ——— a moment ———
+
+let looking = false;
+
+/** Shows the labels of a window; while one answer is awaited, only the latest wish is kept. */
+function choose(index: number): void {
+  current = index;
+  timeline.choose(index);
+  sayCaption();
+  refresh();
+}
+
+function refresh(): void {
+  if (looking || current < 0) return;
+  looking = true;
+  const index = current;
+  client.call('look', { index }).then(({ labels }) => {
+    element('bars-none', HTMLElement).hidden = labels.length > 0;
+    showBars(element('bars', HTMLOListElement), labels.slice(0, 8));
+  }, fail).finally(() => {
+    looking = false;
+    if (index !== current) refresh();
+  });
+}
+
+function sayCaption(): void {
+  const point = timeline.points[current];
+  const caption = point && timeline.captionAt(point.timeS);
+  stage.say(caption?.text ?? '');
+}
+
+// ——— opening ———
+
+/** Begins a new stream. @returns its number */
+function begin(): number {
+  timeline.clear(settings.threshold);
+  current = -1;
+  following = true;
+  sought = '';
+  element('found', HTMLOutputElement).textContent = '';
+  element('camera', HTMLButtonElement).setAttribute('aria-pressed', 'false');
+  for (const button of document.querySelectorAll('#samples button')) button.setAttribute('aria-pressed', 'false');
+  tally();
+  return ++turn;
+}
+
+async function openFile(file: Blob, name: string): Promise<void> {
+  begin();
+  const video = file.type.startsWith('video/') || /\.(mp4|m4v|mov|webm|mkv)$/i.test(name);
+  if (video) stage.showVideo(file);
+  else stage.showImage(file, name);
+  await client.call('open', { file, name, settings });
+}
+
+async function openSample(name: string, button: HTMLButtonElement): Promise<void> {
+  begin();
+  button.setAttribute('aria-pressed', 'true');
+  const image = await loadSample(name);
+  const canvas = make('canvas', { width: '240', height: '240' });
+  canvas.getContext('2d')!.drawImage(image, 0, 0, 240, 240);
+  const file = await new Promise<Blob | null>(done => canvas.toBlob(done, 'image/png'));
+  stage.showImage(file!, `Drawing: ${SAMPLES.find(([n]) => n === name)![1]}`);
+  await client.call('open', { file: file!, name: `${name}.png`, settings });
+}
+
+async function playSample(): Promise<void> {
+  const mine = begin();
+  await stage.showSample();
+  await client.call('live', { settings, atOnce: 8 });
+  const step = 1 / settings.framesPerSecond;
+  for (let t = 0; t < SAMPLE_FILM_S && mine === turn; t += step) {
+    const bitmap = await stage.sampleFrame(t);
+    await client.call('frame', { bitmap, timeS: t }, [bitmap]);
+    stage.seek(t);
+  }
+  if (mine === turn) await client.call('finish', null);
+}
+
+async function useCamera(): Promise<void> {
+  if (stage.shown === 'camera') {
+    begin();
+    stage.stopCamera();
+    await client.call('stop', null);
+    return;
+  }
+  const button = element('camera', HTMLButtonElement);
+  try {
+    await stage.showCamera();
+  } catch (error) {
+    throw new Error(`The camera cannot be used: ${error instanceof DOMException && error.name === 'NotAllowedError' ? 'it was not allowed' : error instanceof DOMException && error.name === 'NotFoundError' ? 'there is none' : String(error)}.`);
+  }
+  for (;;) {
+    const mine = begin();
+    button.setAttribute('aria-pressed', 'true');
+    button.textContent = 'Stop the camera';
+    await client.call('live', { settings, atOnce: 1 });
+    await watchCamera(mine);
+    if (mine !== turn) break;
+  }
+  button.textContent = 'Use the camera';
+}
+
+/** Sends frames until another stream begins or this one is full. */
+async function watchCamera(mine: number): Promise<void> {
+  const began = performance.now();
+  for (let n = 0; mine === turn; n++) {
+    const timeS = (performance.now() - began) / 1000;
+    if (timeS > LIVE_S) return;
+    const bitmap = await stage.cameraFrame();
+    if (bitmap && mine === turn) await client.call('frame', { bitmap, timeS }, [bitmap]);
+    if (sought && n % 8 === 7) await find();
+    await new Promise(done => setTimeout(done, Math.max(0, began + (n + 1) * CAMERA_MS - performance.now())));
+  }
+}
+
+// ——— words ———
+
+async function setLabels(): Promise<void> {
+  const all = document.querySelector<HTMLInputElement>('input[name=bank]:checked')?.value === 'names';
+  element('label-field', HTMLLabelElement).hidden = all;
+  const labels = element('labels', HTMLTextAreaElement).value.split(/[,\n]/).map(l => l.trim()).filter(Boolean);
+  if (!all && labels.length === 0) return showBars(element('bars', HTMLOListElement), []);
+  await client.call('labels', { labels: all ? 'names' : labels });
+  refresh();
+}
+
+async function find(): Promise<void> {
+  if (!sought) return timeline.showFound(undefined);
+  const { curve, best } = await client.call('find', { text: sought });
+  timeline.showFound(curve);
+  const point = timeline.points[best];
+  if (point) element('found', HTMLOutputElement).textContent = `nearest at ${clock(point.timeS)} (${curve[best]!.toFixed(2)})`;
+  if (point && !following) {
+    stage.seek(point.timeS);
+    choose(best);
+  }
+}
+
+async function ask(): Promise<void> {
+  const answers = element('answers', HTMLInputElement).value.split(',').map(a => a.trim()).filter(Boolean);
+  if (answers.length === 0 || current < 0) return;
+  showBars(element('ask-bars', HTMLOListElement), await client.call('ask', { index: current, question: element('question', HTMLInputElement).value.trim(), answers }));
+}
+
+// ——— wiring ———
+
+function wire(): void {
+  const file = element('file', HTMLInputElement);
+  file.addEventListener('change', () => {
+    const [chosen] = file.files ?? [];
+    if (chosen) attempt(() => openFile(chosen, chosen.name));
+    file.value = '';
+  });
+  const screen = element('screen', HTMLDivElement);
+  for (const kind of ['dragover', 'dragleave', 'drop'] as const) {
+    document.addEventListener(kind, event => {
+      event.preventDefault();
+      screen.classList.toggle('over', kind === 'dragover');
+      const dropped = kind === 'drop' ? event.dataTransfer?.files[0] : undefined;
+      if (dropped) attempt(() => openFile(dropped, dropped.name));
+    });
+  }
+  element('camera', HTMLButtonElement).addEventListener('click', () => attempt(useCamera));
+  element('sample-film', HTMLButtonElement).addEventListener('click', () => attempt(playSample));
+  let typed: ReturnType<typeof setTimeout>;
+  element('labels', HTMLTextAreaElement).addEventListener('input', () => {
+    clearTimeout(typed);
+    typed = setTimeout(() => attempt(setLabels), 250);
+  });
+  for (const radio of document.querySelectorAll('input[name=bank]')) radio.addEventListener('change', () => attempt(setLabels));
+  const submit = (id: string, work: () => Promise<void>): void => element(id, HTMLFormElement).addEventListener('submit', event => {
+    event.preventDefault();
+    attempt(work);
+  });
+  submit('ask', ask);
+  submit('find', () => {
+    sought = element('sought', HTMLInputElement).value.trim();
+    return find();
+  });
+  wireSettings();
+  timeline.chosen = index => {
+    following = false;
+    stage.seek(timeline.points[index]!.timeS);
+    choose(index);
+  };
+  stage.moved = timeS => {
+    const index = timeline.indexAt(timeS);
+    if (index !== current && timeline.points.length) choose(index);
+  };
+}
+
+function drawSamples(): void {
+  element('samples', HTMLDivElement).append(...SAMPLES.map(([name, what]) => {
+    const button = make('button', { type: 'button', 'aria-label': `Drawing of ${what}`, 'aria-pressed': 'false' }, make('img', { src: `/samples/${name}.svg`, alt: '', width: '48', height: '48' }));
+    button.addEventListener('click', () => attempt(() => openSample(name, button)));
+    return button;
+  }));
+}
+
+function wireSettings(): void {
+  const form = element('settings', HTMLFormElement);
+  for (const input of form.querySelectorAll('input')) {
+    const name = input.name as keyof StreamSettings;
+    input.value = String(settings[name]);
+    input.addEventListener('change', () => {
+      if (input.value !== '' && input.checkValidity()) settings = { ...settings, [name]: Number(input.value) };
+      else input.value = String(settings[name]);
+    });
+  }
+  form.addEventListener('submit', event => event.preventDefault());
+}
+
+// ——— start ———
+
+/** Why there is no WebGPU, or nothing. */
+async function noGpu(): Promise<string | undefined> {
+  if (!isSecureContext) return 'This page was loaded over an insecure connection, over which browsers do not offer it.';
+  if (!navigator.gpu) return 'The browser does not know it, or it is switched off.';
+  return (await navigator.gpu.requestAdapter().catch(() => null)) ? undefined : 'The browser knows it, but found no graphics processor that it may use.';
+}
+
+/** Nothing can be opened before the model is there. */
+function disable(on: boolean): void {
+  for (const button of document.querySelectorAll<HTMLButtonElement | HTMLInputElement>('.stage button, .stage input')) button.disabled = on;
+}
+
+async function start(): Promise<void> {
+  drawSamples();
+  disable(true);
+  const listed = fetch('/files.json').then(answer => answer.json() as Promise<{ version: string; model: string[] }>);
+  const missing = await noGpu();
+  if (missing) {
+    panel.bad('No WebGPU');
+    element('missing-why', HTMLElement).textContent = missing;
+    element('missing', HTMLElement).hidden = false;
+    return;
+  }
+  client = new Client(heard);
+  const { version, model } = await listed;
+  void keepOffline(version);
+  const machine = await client.call('start', { model: new URL('/model/', location.href).href, files: model });
+  settings = defaultStream(machine.framesPerClip);
+  element('ask-note', HTMLElement).hidden = machine.questions;
+  panel.found(machine);
+  await setLabels();
+  wire();
+  disable(false);
+  document.body.dataset.ready = '';
+}
+
+/** Stores the page for the time without a network; a private window may refuse, which changes nothing else. */
+async function keepOffline(version: string): Promise<void> {
+  const note = element('offline', HTMLElement);
+  try {
+    await navigator.serviceWorker.register(ownScript(`/offline.js?version=${version}`), { type: 'module', updateViaCache: 'none' });
+    await navigator.serviceWorker.ready;
+    note.textContent = 'The page is stored and works without a network.';
+    document.body.dataset.offline = '';
+  } catch {
+    note.textContent = 'The page could not be stored here, so it needs its server.';
+  }
+}
+
+start().catch(error => {
+  panel.bad('It did not start');
+  fail(error);
+});
