@@ -98,13 +98,15 @@ function background(random: CounterRandom, backdrop: Drawing | undefined, tint: 
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const art = kind >= GRADIENT ? backdrop : undefined;
   const scale = art ? art.size / side : 0;
-  return Float32Array.from({ length: side * side * 3 }, (_, i) => {
-    const [c, x, y] = [i % 3, Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
-    if (art) return 1 - tint * (1 - art.levels[(Math.floor((y + 0.5) * scale) * art.size + Math.floor((x + 0.5) * scale)) * 3 + c]! / 255);
-    if (kind < PLAIN) return first[c]!;
-    const share = Math.min(1, Math.max(0, 0.5 + cos * ((x + 0.5) / side - 0.5) + sin * ((y + 0.5) / side - 0.5)));
-    return first[c]! * (1 - share) + second[c]! * share;
-  });
+  const out = new Float32Array(side * side * 3);
+  for (let y = 0, i = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, i += 3) {
+      const from = art ? (Math.floor((y + 0.5) * scale) * art.size + Math.floor((x + 0.5) * scale)) * 3 : 0;
+      const share = kind < PLAIN ? 0 : Math.min(1, Math.max(0, 0.5 + cos * ((x + 0.5) / side - 0.5) + sin * ((y + 0.5) / side - 0.5)));
+      for (let c = 0; c < 3; c++) out[i + c] = art ? 1 - tint * (1 - art.levels[from + c]! / 255) : first[c]! * (1 - share) + second[c]! * share;
+    }
+  }
+  return out;
 }
 
 /** One frame: the sprite, bilinear, printed on the background (levels multiply, so white is clear). Shrinking by more than 2 aliases. */

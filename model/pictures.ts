@@ -1,5 +1,5 @@
 /** Pictures and clips on their way to the encoder: counting, batching, resizing and normalising to [B,T,3,S,S]. */
-import { trimPicture } from '../data/trim.ts';
+import { trimClip } from '../data/trim.ts';
 import { ShapeError } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -58,6 +58,6 @@ function repeatTo(clip: Tensor, frames: number, index: number): Tensor {
 function clipPixels(device: Device, config: VLJEPAConfig, clip: Clip, index: number): Tensor {
   if (clip.length === 0) throw new ShapeError(`VLJEPA: clip ${index} has no frames, expected at least one`);
   const mode = config.resize === 'crop' ? 'official' : 'direct';
-  const frames = config.resize === 'content' && clip.length === 1 ? [trimPicture(clip[0]!)] : clip; // frames of a moving clip keep their place
+  const frames = config.resize === 'content' ? trimClip(clip) : clip; // one box for all frames: what moves keeps its place
   return preprocess(device, frames, { crop: config.vision.cropSize, mode, mean: config.mean as Triple, std: config.std as Triple });
 }

@@ -1,4 +1,4 @@
-import { contentBox, trimPicture } from '../../data/trim.ts';
+import { contentBox, trimClip, trimPicture } from '../../data/trim.ts';
 import { assert, suite } from '../harness.ts';
 
 const test = suite('trim');
@@ -32,6 +32,28 @@ test('trims and moves half-way to a square, in the margin\'s colour, with every 
     if (trimmed.data[i] === 10) dark++;
   }
   assert.is(dark, 36 * 16);
+});
+
+test('the frames of a clip are trimmed to one box, so what moves still moves', () => {
+  const frames = [drawing(40, 30, [4, 6, 8, 10]), drawing(40, 30, [12, 6, 8, 10]), drawing(40, 30, [0, 0, 0, 0]), drawing(40, 30, [20, 8, 8, 10])];
+  const trimmed = trimClip(frames);
+  const [width, height] = [24, Math.round(Math.sqrt(24 * 12))]; // all lie in 4..27 x 6..17
+  assert.equal(trimmed.map(f => [f.width, f.height]), frames.map(() => [width, height]));
+  const above = Math.floor((height - 12) / 2);
+  const box = (f: { width: number; height: number; data: Uint8Array }): unknown => contentBox(f);
+  assert.equal([0, 1, 3].map(i => box(trimmed[i]!)), [[0, above], [8, above], [16, above + 2]].map(([left, top]) => ({ left, top, width: 8, height: 10 })));
+  assert.ok(trimmed[2]!.data.every(v => v === 255), 'an empty frame stays empty');
+  assert.equal(trimClip([frames[0]!]), [trimPicture(frames[0]!)]);
+});
+
+test('clips without one plain margin keep their frames', () => {
+  const plain = drawing(16, 16, [4, 6, 3, 3]);
+  const same = (clip: { width: number; height: number; data: Uint8Array }[]): boolean => trimClip(clip) === clip;
+  assert.ok(same([]));
+  assert.ok(same([plain, drawing(16, 16, [0, 0, 3, 3])]), 'a corner is covered');
+  assert.ok(same([plain, drawing(16, 16, [4, 6, 3, 3], 200)]), 'the margin changes its colour');
+  assert.ok(same([plain, drawing(16, 18, [4, 6, 3, 3])]), 'sizes differ');
+  assert.ok(same([drawing(16, 16, [0, 0, 0, 0]), drawing(16, 16, [0, 0, 0, 0])]), 'nothing is drawn');
 });
 
 test('bytes that do not fit the size are refused', () => {
