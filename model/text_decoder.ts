@@ -83,6 +83,8 @@ export class TextDecoder {
   private readonly params: Params;
   /** Caches and plans by number of vectors and rows, the ones used last at the end. */
   private readonly steps = new Map<string, DecodeSteps>();
+  /** Models whose space was compared with the decoder's. */
+  private readonly known = new WeakSet<VLJEPA>();
   /** Calls run one after the other: they share caches. */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -298,12 +300,13 @@ export class TextDecoder {
   }
 
   /**
-   * Refuses a model in whose space this decoder was not trained.
+   * Refuses a model in whose space this decoder was not trained. Each model is looked at once.
    *
    * @param model with a tokenizer
    * @throws ConfigError that says how far its probes are off
    */
   async check(model: VLJEPA): Promise<void> {
+    if (this.known.has(model)) return;
     checkWidth(this.config, model);
     const { probes, embeddingDim: dim } = this.config;
     const now = model.encodeText([...probes]);
@@ -314,6 +317,7 @@ export class TextDecoder {
       for (let j = i * dim; j < (i + 1) * dim; j++) dot += a[j]! * b[j]!;
       if (!(dot >= SAME_SPACE)) throw new ConfigError(`TextDecoder: the model's vector of "${text}" has cosine ${dot.toFixed(3)} with the one that the decoder was trained for, expected at least ${SAME_SPACE} (a decoder of another model, or the model was trained on since)`);
     });
+    this.known.add(model);
   }
 
   /** @returns every tensor by its name in the checkpoint. */
