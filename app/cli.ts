@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { COMMANDS } from './commands.ts';
 import type { Command, Values } from './commands.ts';
 import { CliError } from './errors.ts';
+import { jsonPieces } from './json_output.ts';
 
 function overview(): string {
   const rows = Object.entries(COMMANDS).map(([name, c]) => `  ${name.padEnd(10)} ${c.summary}`);
@@ -42,16 +43,32 @@ async function main(argv: string[]): Promise<void> {
   }
   if (positionals.length > (command.most ?? Infinity)) throw new CliError(`${name}: ${positionals[command.most!]} was given too, expected ${command.most === 0 ? 'options alone' : `at most ${command.most} word`}`);
   const result = await command.run(values, positionals);
-  if (values.json && result !== undefined) process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (values.json && result !== undefined) {
+    for (const piece of jsonPieces(result)) process.stdout.write(piece);
+    process.stdout.write('\n');
+  }
   const wrong = command.verdict?.(result);
   if (wrong) throw new CliError(wrong);
 }
 
+/** One line, without characters that could forge another one, and not longer than anybody reads. */
+function oneLine(message: string): string {
+  const line = message.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ');
+  return line.length > 2000 ? `${line.slice(0, 2000)}…` : line;
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0); // the reader, `head` for example, has seen enough
+  process.stderr.write(`error: stdout: ${oneLine(error.message)}\n`);
+  process.exit(1);
+});
+
 try {
   await main(process.argv.slice(2));
+  await new Promise<void>((done) => process.stdout.write('', () => setImmediate(done))); // a full disk is told only now
   process.exit(0); // Dawn's threads would keep the process for a moment
 } catch (error) {
-  const { message, stack } = error as Error;
-  process.stderr.write(`${process.env.DEBUG ? stack : `error: ${message.replaceAll('\n', ' ')}`}\n`);
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`${process.env.DEBUG ? stack : `error: ${oneLine(message)}`}\n`);
   process.exit(1);
 }

@@ -67,6 +67,11 @@ export interface TextConfig {
   readonly maxPositions: number;
 }
 
+/** No known network is half as deep; a table is made from this number before any tensor is looked at. */
+const MOST_LAYERS = 1024;
+
+const MOST_PIXELS = 16_384; // of a side
+
 /** V-JEPA 2.1 adds switches that change the forward pass; every known name holds one of these words. */
 const VJEPA21_SWITCH = /interpolat|interleav|modality|hierarch|distill|image_patch|img_|register|cls_token|has_cls|predict_all|return_all/i;
 
@@ -87,16 +92,17 @@ export function visionConfig(json: unknown, where = 'config.json'): VisionConfig
   c.must('use_SiLU', false, 'a plain MLP');
   const hiddenSize = c.int('hidden_size');
   const heads = c.int('num_attention_heads');
-  const cropSize = c.int('crop_size', c.has('image_size') ? { fallback: c.int('image_size') } : {});
-  const patchSize = c.int('patch_size');
+  const cropSize = c.int('crop_size', { max: MOST_PIXELS, ...(c.has('image_size') ? { fallback: c.int('image_size', { max: MOST_PIXELS }) } : {}) });
+  const patchSize = c.int('patch_size', { max: MOST_PIXELS });
   if (hiddenSize % heads) c.fail('num_attention_heads', `a divisor of hidden_size ${hiddenSize}`);
+  const mlpSize = Math.floor(hiddenSize * c.number('mlp_ratio', { min: 0, max: 1024 }));
+  if (mlpSize < 1) c.fail('mlp_ratio', `at least 1 / ${hiddenSize}`, 'the MLP would have no width');
   if (cropSize % patchSize) c.fail('patch_size', `a divisor of crop_size ${cropSize}`);
   return Object.freeze({
-    hiddenSize, heads, cropSize, patchSize,
+    hiddenSize, heads, cropSize, patchSize, mlpSize,
     headDim: hiddenSize / heads,
-    layers: c.int('num_hidden_layers'),
-    mlpSize: Math.floor(hiddenSize * c.number('mlp_ratio', { min: 0 })),
-    tubeletSize: c.int('tubelet_size'),
+    layers: c.int('num_hidden_layers', { max: MOST_LAYERS }),
+    tubeletSize: c.int('tubelet_size', { max: 1024 }),
     layerNormEps: c.number('layer_norm_eps', { min: 0 }),
     framesPerClip: c.int('frames_per_clip', { fallback: 64 }),
   });
@@ -138,7 +144,7 @@ function decoderSizes(c: ConfigReader) {
     hiddenSize, heads, kvHeads, headDim,
     vocabSize: c.int('vocab_size'),
     intermediateSize: c.int('intermediate_size'),
-    layers: c.int('num_hidden_layers'),
+    layers: c.int('num_hidden_layers', { max: MOST_LAYERS }),
     rmsNormEps: c.number('rms_norm_eps', { min: 0, fallback: 1e-6 }),
   };
 }

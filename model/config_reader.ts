@@ -124,6 +124,6 @@ function range(min: number, max: number): string {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = typeof value === 'string' && value.length > 100 ? JSON.stringify(value.slice(0, 100)) : JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -4,6 +4,7 @@ import { folderSource } from '../weights/folder.ts';
 import type { FolderInput, FolderSource } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
+import { parseLarge, parseSettings } from '../weights/strict_json.ts';
 import { vlJepaConfig } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
 import { ConfigError, isObject } from './config_reader.ts';
@@ -34,17 +35,20 @@ export interface NetworkFolder {
  * Reads and parses one JSON file of a folder.
  *
  * @param folder where
- * @param name file name
+ * @param name file name; a `tokenizer.json` may be large, any other is a file of settings
  * @returns the value, or undefined when there is no such file
- * @throws ConfigError when it is not JSON
+ * @throws ConfigError when it is not JSON, has a field twice, or is larger than any real one
  */
 export async function readJson(folder: FolderSource, name: string): Promise<unknown> {
   const text = await folder.readText(name);
   if (text === undefined) return undefined;
+  const where = `${folder.name}/${name}`;
   try {
-    return JSON.parse(text) as unknown;
+    return /tokenizer\.json$/.test(name) ? parseLarge(text, where) : parseSettings(text, where);
   } catch (error) {
-    throw new ConfigError(`${folder.name}/${name}: the text is not JSON, expected an object (${(error as Error).message})`);
+    if (error instanceof WeightError && error.code === 'duplicate-field') throw new ConfigError(error.message);
+    const why = error instanceof Error ? error.message.replace(`${where}: `, '') : String(error);
+    throw new ConfigError(`${where}: the text is not JSON, expected an object (${why})`);
   }
 }
 
@@ -59,6 +63,7 @@ export async function openNetwork(input: FolderInput, part: NetworkPart, options
   const folder = folderSource(input, options.signal ? { signal: options.signal } : {});
   const json = await readJson(folder, 'config.json');
   if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network (config.json and model.safetensors)`);
+  if (isObject(json) && json.model_type === 'vl_jepa' && json.parts === true) return openNetwork(folder.sub(part), part, options);
   const where = `${folder.name}/config.json`;
   const joint = isObject(json) && json.model_type === 'vl_jepa' ? vlJepaConfig(json, where) : undefined;
   const checkpoint = await openCheckpoint(folder);

@@ -2,12 +2,15 @@
 import type { Device } from '../engine/device.ts';
 import { keep } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
-import { WeightError } from '../weights/error.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 import { initialValues } from './init.ts';
 import type { InitTable } from './init.ts';
+import { matchTensors, missing, nearestName } from './match_tensors.ts';
 import { checkWeightDtype, streamTensors } from './weight_stream.ts';
 import type { WeightDtype } from './weight_stream.ts';
+
+export { matchTensors } from './match_tensors.ts';
+export type { Match } from './match_tensors.ts';
 
 /** What a weight is, for its initial values and for the optimiser. */
 export type TensorKind = 'linear' | 'embedding' | 'patch' | 'norm' | 'norm_offset' | 'bias' | 'log_scale';
@@ -70,7 +73,7 @@ export class Params {
    */
   get(name: string): Tensor {
     const tensor = this.map.get(this.prefix + name);
-    if (!tensor) throw missing('model', this.prefix + name, [...this.map.keys()]);
+    if (!tensor) throw missing('model', this.prefix + name, nearestName(this.prefix + name, [...this.map.keys()]));
     return tensor;
   }
 
@@ -114,15 +117,6 @@ export class Params {
   }
 }
 
-const WRAPPERS = /^(model|vjepa2|encoder|text_model|language_model)\./;
-
-/** Name without the prefixes that wrapper classes add: `vjepa2.encoder.layer.0.x` and `layer.0.x` are the same tensor. */
-function bareName(name: string): string {
-  let bare = name;
-  while (WRAPPERS.test(bare)) bare = bare.replace(WRAPPERS, '');
-  return bare;
-}
-
 /**
  * Reads a network's tensors and uploads them, chunk by chunk.
  *
@@ -139,88 +133,6 @@ export async function loadParams(device: Device, checkpoint: Safetensors, specs:
   const { found, problems } = matchTensors(checkpoint, specs, options);
   if (problems[0]) throw problems[0];
   return new Params(await streamTensors(device, checkpoint, new Map(specs.map(spec => [spec, found.get(spec.name)!])), { where, dtype, progress, signal }));
-}
-
-/** How a checkpoint's names meet a network's table. */
-export interface Match {
-  /** The table's name -> the stored name. */
-  readonly found: ReadonlyMap<string, string>;
-  /** Stored names that are left out on purpose. */
-  readonly skipped: readonly string[];
-  /** Missing, misshapen, doubled and unused tensors, in this order of the table. */
-  readonly problems: readonly WeightError[];
-}
-
-/**
- * Compares names and shapes without reading values.
- *
- * @param checkpoint an open safetensors file or sharded folder
- * @param specs the network's table
- * @param options prefix, skip, where
- */
-export function matchTensors(checkpoint: Safetensors, specs: readonly TensorSpec[], options: LoadOptions = {}): Match {
-  const { where = 'checkpoint', prefix = '', skip = [] } = options;
-  const problems: WeightError[] = [];
-  const byBare = new Map<string, string>();
-  for (const name of checkpoint.names()) {
-    if (!name.startsWith(prefix)) continue;
-    const bare = bareName(name.slice(prefix.length));
-    const twin = byBare.get(bare);
-    if (twin === undefined) byBare.set(bare, name);
-    else problems.push(new WeightError('index-tensor-extra', `${where}: ${name} and ${twin} are the same tensor, expected one of them`));
-  }
-  const found = new Map<string, string>();
-  for (const spec of specs) {
-    const name = byBare.get(bareName(spec.name));
-    if (name === undefined) {
-      problems.push(missing(where, prefix + spec.name, [...byBare.values()]));
-      continue;
-    }
-    found.set(spec.name, name);
-    const { shape } = checkpoint.info(name);
-    if (shape.length !== spec.shape.length || shape.some((size, i) => size !== spec.shape[i])) {
-      problems.push(new WeightError('target-size', `${where}: ${name} has shape [${shape.join(', ')}], expected [${spec.shape.join(', ')}] (from the config)`));
-    }
-  }
-  const used = new Set(found.values());
-  const left = [...byBare].filter(([, name]) => !used.has(name));
-  const skipped = left.filter(([bare]) => skip.some((pattern) => pattern.test(bare))).map(([, name]) => name);
-  const unused = left.map(([, name]) => name).filter((name) => !skipped.includes(name));
-  if (unused.length > 0) {
-    const shown = unused.slice(0, 5).join(', ') + (unused.length > 5 ? `, and ${unused.length - 5} more` : '');
-    problems.push(new WeightError('index-tensor-extra', `${where}: ${unused.length} tensor(s) are not used by this network, expected none: ${shown} (a config of another network?)`));
-  }
-  return { found, skipped, problems };
-}
-
-function missing(where: string, name: string, stored: readonly string[]): WeightError {
-  const nearest = nearestName(name, stored);
-  return new WeightError('tensor-missing', `${where}: ${name} is missing${nearest === undefined ? ', and nothing is stored' : `, the nearest name is ${nearest}`}`);
-}
-
-/** @returns the stored name with the smallest edit distance. */
-function nearestName(name: string, stored: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Infinity;
-  for (const candidate of stored) {
-    const distance = editDistance(name, candidate, bestDistance);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  return best;
-}
-
-/** Levenshtein distance; gives up above `limit`. */
-function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) >= limit) return Infinity;
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 /**

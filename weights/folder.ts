@@ -70,14 +70,15 @@ export function folderSource(input: FolderInput, options: SourceOptions = {}): F
  * Refuses every name that could mean anything but a file below the folder, on any system.
  *
  * @param name untrusted
+ * @param where the folder, for messages
  * @returns the segments
  * @throws WeightError `name-unsafe`
  */
-export function checkFileName(name: string): string[] {
+export function checkFileName(name: string, where = 'folder'): string[] {
   const segments = name.split('/');
   for (const segment of segments) {
     const plain = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$/.test(segment) && !segment.endsWith('.'); // Windows drops a final dot
-    if (!plain || isDeviceName(segment)) throw new WeightError('name-unsafe', `folder: ${quote(name)} is no plain relative file name`);
+    if (!plain || isDeviceName(segment)) throw new WeightError('name-unsafe', `${where}: ${quote(name)} is no plain relative file name`);
   }
   return segments;
 }
@@ -94,12 +95,12 @@ class CheckedFolder implements FolderSource {
   }
 
   async open(name: string): Promise<ByteSource | undefined> {
-    checkFileName(name);
+    checkFileName(name, this.name);
     return this.place.open(this.prefix + name);
   }
 
   async readText(name: string): Promise<string | undefined> {
-    checkFileName(name);
+    checkFileName(name, this.name);
     const where = `${this.name}/${name}`;
     const bytes = this.place.readWhole === undefined ? await this.readAll(name, where) : await this.place.readWhole(this.prefix + name);
     return bytes === undefined ? undefined : decodeText(bytes, where);
@@ -117,7 +118,7 @@ class CheckedFolder implements FolderSource {
   }
 
   sub(name: string): FolderSource {
-    checkFileName(name);
+    checkFileName(name, this.name);
     return new CheckedFolder(this.place, `${this.prefix}${name}/`);
   }
 }

@@ -89,7 +89,9 @@ export class HeaderTable implements MapContent<HeaderEntry> {
    * @returns its entry, made anew
    */
   valueAt(index: number): HeaderEntry {
-    return { dtype: DTYPES[this.dtypes[index]!]!, shape: Array.from(this.dims.subarray(this.firstDim(index), this.dimEnds[index])), begin: this.begins[index]!, end: this.ends[index]! };
+    const shape: number[] = [];
+    for (let i = this.firstDim(index); i < this.dimEnds[index]!; i++) shape.push(this.dims[i]!);
+    return { dtype: DTYPES[this.dtypes[index]!]!, shape, begin: this.begins[index]!, end: this.ends[index]! };
   }
 
   private firstDim(index: number): number {

@@ -3,6 +3,8 @@
 
 import type { JsonScanner } from './json_scanner.ts';
 
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true }); // the default hides a mark at the start of a name
+const ENCODER = new TextEncoder();
 const QUOTE = 0x22;
 const CLOSE = 0xff; // in no UTF-8 text
 
@@ -37,7 +39,7 @@ export class NameTable {
    */
   add(scanner: JsonScanner): boolean {
     if (!scanner.escaped) return this.insert(scanner.bytes, scanner.start, scanner.stop);
-    const text = new TextEncoder().encode(scanner.text());
+    const text = ENCODER.encode(scanner.text());
     return this.insert(text, 0, text.length);
   }
 
@@ -60,7 +62,7 @@ export class NameTable {
    * @returns its index, or -1
    */
   find(name: string): number {
-    const bytes = new TextEncoder().encode(name);
+    const bytes = ENCODER.encode(name);
     const index = this.slots[this.slotOf(bytes, 0, bytes.length)]! - 1;
     return index >= 0 && this.at(index) === name ? index : -1; // the encoder turns a lone surrogate into another character
   }
@@ -71,7 +73,7 @@ export class NameTable {
    */
   at(index: number): string {
     const [from, start, close] = this.place(index);
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(from.subarray(start, from.indexOf(close, start)));
+    return DECODER.decode(from.subarray(start, from.indexOf(close, start)));
   }
 
   /** Where a name is, and the byte that closes it there. */

@@ -91,6 +91,11 @@ export class Safetensors {
     this.headerBytes = headerBytes(shards);
   }
 
+  /** @returns the names of its files, in the order of the index */
+  get files(): string[] {
+    return [...this.shards.keys()];
+  }
+
   /** @returns all tensor names, in the order of the headers */
   names(): string[] {
     return [...this.tensors.keys()];
