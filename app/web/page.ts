@@ -17,8 +17,8 @@ const stage = new Stage();
 const timeline = new Timeline();
 const panel = new MachinePanel();
 let client: Client;
-let settings: StreamSettings = defaultStream(2);
-/** Counts streams, so that what belongs to an older one is let go. */
+let settings: StreamSettings = defaultStream(0);
+/** Number of the stream that is shown: news of another is let go. */
 let turn = 0;
 let current = -1;
 let following = true;
@@ -35,6 +35,7 @@ const attempt = (work: () => Promise<void>): void => void work().catch(fail);
 // ——— news of the worker ———
 
 function heard(news: Told): void {
+  if ('turn' in news && news.turn !== turn) return;
   switch (news.tell) {
     case 'progress': return panel.busy(news.what, news.part);
     case 'names': {
@@ -121,28 +122,28 @@ function begin(): number {
 }
 
 async function openFile(file: Blob, name: string): Promise<void> {
-  begin();
+  const mine = begin();
   const video = file.type.startsWith('video/') || /\.(mp4|m4v|mov|webm|mkv)$/i.test(name);
   if (video) stage.showVideo(file);
   else stage.showImage(file, name);
-  await client.call('open', { file, name, settings });
+  await client.call('open', { turn: mine, file, name, settings });
 }
 
 async function openSample(name: string, button: HTMLButtonElement): Promise<void> {
-  begin();
+  const mine = begin();
   button.setAttribute('aria-pressed', 'true');
   const image = await loadSample(name);
   const canvas = make('canvas', { width: '240', height: '240' });
   canvas.getContext('2d')!.drawImage(image, 0, 0, 240, 240);
   const file = await new Promise<Blob | null>(done => canvas.toBlob(done, 'image/png'));
   stage.showImage(file!, `Drawing: ${SAMPLES.find(([n]) => n === name)![1]}`);
-  await client.call('open', { file: file!, name: `${name}.png`, settings });
+  if (mine === turn) await client.call('open', { turn: mine, file: file!, name: `${name}.png`, settings });
 }
 
 async function playSample(): Promise<void> {
   const mine = begin();
   await stage.showSample();
-  await client.call('live', { settings, atOnce: 8 });
+  await client.call('live', { turn: mine, settings, atOnce: 8 });
   const step = 1 / settings.framesPerSecond;
   for (let t = 0; t < SAMPLE_FILM_S && mine === turn; t += step) {
     const bitmap = await stage.sampleFrame(t);
@@ -169,7 +170,7 @@ async function useCamera(): Promise<void> {
     const mine = begin();
     button.setAttribute('aria-pressed', 'true');
     button.textContent = 'Stop the camera';
-    await client.call('live', { settings, atOnce: 1 });
+    await client.call('live', { turn: mine, settings, atOnce: 1 });
     await watchCamera(mine);
     if (mine !== turn) break;
   }
@@ -315,8 +316,8 @@ async function start(): Promise<void> {
   const { version, model } = await listed;
   void keepOffline(version);
   const machine = await client.call('start', { model: new URL('/model/', location.href).href, files: model });
-  settings = defaultStream(machine.framesPerClip);
-  element('ask-note', HTMLElement).hidden = machine.questions;
+  settings = defaultStream(machine.clipFrames);
+  element('ask-note', HTMLElement).hidden = machine.clipFrames > 0;
   panel.found(machine);
   await setLabels();
   wire();
@@ -328,7 +329,7 @@ async function start(): Promise<void> {
 async function keepOffline(version: string): Promise<void> {
   const note = element('offline', HTMLElement);
   try {
-    await navigator.serviceWorker.register(ownScript(`/offline.js?version=${version}`), { type: 'module', updateViaCache: 'none' });
+    await navigator.serviceWorker.register(ownScript(`/offline.js?version=${version}`), { updateViaCache: 'none' });
     await navigator.serviceWorker.ready;
     note.textContent = 'The page is stored and works without a network.';
     document.body.dataset.offline = '';

@@ -19,11 +19,11 @@ export interface StreamSettings {
 /** Windows of one stream at most; longer films are looked at less often, a live stream begins anew. */
 export const MOST_WINDOWS = 1500;
 
-/** Settings for a checkpoint. @param framesPerClip of its vision encoder @returns windows of one frame where it was made for pictures (two frames are one picture twice) */
-export const defaultStream = (framesPerClip: number): StreamSettings =>
-  framesPerClip <= 2
+/** Settings for a checkpoint. @param clipFrames frames of the clips that it was trained on; 0 where it knows pictures only @returns windows of that many frames, or of one */
+export const defaultStream = (clipFrames: number): StreamSettings =>
+  clipFrames <= 1
     ? { framesPerSecond: 8, framesPerWindow: 1, strideFrames: 1, window: 6, threshold: 0.05, minGapS: 0.5 }
-    : { framesPerSecond: 8, framesPerWindow: framesPerClip, strideFrames: Math.max(1, framesPerClip / 4), window: 6, threshold: 0.05, minGapS: 0.5 };
+    : { framesPerSecond: 8, framesPerWindow: clipFrames, strideFrames: Math.max(1, clipFrames >> 2), window: 4, threshold: 0.05, minGapS: 0.5 };
 
 /** What the worker found when it started. */
 export interface Machine {
@@ -31,10 +31,9 @@ export interface Machine {
   software: boolean;
   parameters: number;
   side: number;
-  framesPerClip: number;
+  /** Frames of the clips that it was trained on, with questions; 0 where it knows pictures only. */
+  clipFrames: number;
   decoder: boolean;
-  /** Whether the checkpoint says that it was trained with questions. */
-  questions: boolean;
 }
 
 export interface Scored {
@@ -53,9 +52,9 @@ export interface StageTime {
 export interface Calls {
   start: { in: { model: string; files: readonly string[] }; out: Machine };
   labels: { in: { labels: readonly string[] | 'names' }; out: { count: number } };
-  open: { in: { file: Blob; name: string; settings: StreamSettings }; out: { durationS: number; frames: number; width: number; height: number; decoder: string } };
+  open: { in: { turn: number; file: Blob; name: string; settings: StreamSettings }; out: { durationS: number; frames: number; width: number; height: number; decoder: string } };
   /** `atOnce`: windows embedded together; 1 where people wait for each. */
-  live: { in: { settings: StreamSettings; atOnce: number }; out: null };
+  live: { in: { turn: number; settings: StreamSettings; atOnce: number }; out: null };
   frame: { in: { bitmap: ImageBitmap; timeS: number }; out: null };
   finish: { in: null; out: null };
   stop: { in: null; out: null };
@@ -66,12 +65,12 @@ export interface Calls {
 
 export type CallName = keyof Calls;
 
-/** What the worker tells unasked. */
+/** What the worker tells unasked; `turn` is the page's number of the stream, because news of an older one may still be on its way. */
 export type Told =
   | { tell: 'progress'; what: string; part: number }
-  | { tell: 'window'; index: number; timeS: number; variance: number; thumb?: ImageBitmap }
-  | { tell: 'caption'; key: number; fromS: number; toS: number; atS: number; text: string; score: number }
-  | { tell: 'end'; windows: number }
+  | { tell: 'window'; turn: number; index: number; timeS: number; variance: number; thumb?: ImageBitmap }
+  | { tell: 'caption'; turn: number; key: number; fromS: number; toS: number; atS: number; text: string; score: number }
+  | { tell: 'end'; turn: number }
   | { tell: 'names' }
   | { tell: 'machine'; times: StageTime[]; liveBytes: number; peakBytes: number }
   | { tell: 'trouble'; message: string };

@@ -1,6 +1,6 @@
 // Which files the page consists of, by address: nothing else is served. Node only.
 import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,9 @@ const PACKAGES: Readonly<Record<string, { address: string; file: string }>> = {
   '@huggingface/tokenizers': { address: '/vendor/tokenizers.mjs', file: 'tokenizers.min.mjs' },
   mediabunny: { address: '/vendor/mediabunny.mjs', file: 'mediabunny.min.mjs' },
 };
+
+/** Larger files of a model are not kept for the time without a network. */
+const MOST_OFFLINE_BYTES = 268_435_456;
 
 const PAGE_FILES = ['index.html', 'style.css', 'icon.svg', 'manifest.webmanifest'];
 const ENTRIES = ['/dist/app/web/page.js', '/dist/app/web/worker.js'];
@@ -31,7 +34,7 @@ export interface SiteFile {
 /** The site: address → file. */
 export interface Site {
   files: Map<string, SiteFile>;
-  /** SHA-256 over every byte, 16 digits: names the offline cache. */
+  /** SHA-256 over every byte (over size and time of large files), 16 digits: names the offline cache. */
   version: string;
   /** Names of the model's files, relative to `/model/`. */
   model: string[];
@@ -90,9 +93,15 @@ export async function collectSite(model: string): Promise<Site> {
   if (!names.includes('config.json')) throw new CliError(`web: ${model} holds no config.json, expected a checkpoint folder`);
   for (const name of names) files.set(`/model/${name}`, { type: typeOf(name), path: join(model, name) });
   const hash = createHash('sha256');
-  for (const [address, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(address).update('\0').update(file.bytes ?? (await readFile(file.path!)));
+  const kept: string[] = [];
+  for (const [address, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const about = file.path === undefined ? undefined : await stat(file.path);
+    const large = (about?.size ?? 0) > MOST_OFFLINE_BYTES;
+    if (!large) kept.push(address);
+    hash.update(`${address}\0`).update(large ? `${about!.size} ${about!.mtimeMs}` : (file.bytes ?? (await readFile(file.path!))));
+  }
   const version = hash.digest('hex').slice(0, 16);
-  files.set('/files.json', { type: typeOf('files.json'), bytes: new TextEncoder().encode(JSON.stringify({ version, model: names, files: [...files.keys()] })) });
-  files.set('/offline.js', { type: typeOf('offline.js'), bytes: await readFile(join(COMPILED, 'app', 'web', 'offline.js')) });
+  files.set('/files.json', { type: typeOf('files.json'), bytes: new TextEncoder().encode(JSON.stringify({ version, model: names, files: kept })) });
+  files.set('/offline.js', { type: typeOf('offline.js'), bytes: new TextEncoder().encode((await readFile(join(COMPILED, 'app', 'web', 'offline.js'), 'utf8')).replace(/^export \{\};?\s*$/m, '')) }); // a plain script: not every browser takes modules here
   return { files, version, model: names };
 }

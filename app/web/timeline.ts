@@ -154,7 +154,7 @@ export class Timeline {
       out.push(makeSvg('line', { class: 'p-limit', x1: 0, x2: width, y1: y(threshold), y2: y(threshold) }));
     }
     const ran = new Set(this.captions.map(c => c.atS));
-    for (const { timeS } of points) if (!ran.has(timeS)) out.push(makeSvg('line', { class: 'p-skip', x1: x(timeS), x2: x(timeS), y1: floor - 4, y2: floor + 3 }));
+    out.push(makeSvg('path', { class: 'p-skip', d: points.filter(p => !ran.has(p.timeS)).map(p => `M${x(p.timeS).toFixed(1)} ${floor - 4}v7`).join('') }));
     for (const { atS } of this.captions) {
       out.push(makeSvg('line', { class: 'p-stem', x1: x(atS), x2: x(atS), y1: TOP, y2: floor }));
       out.push(makeSvg('circle', { class: 'p-run', cx: x(atS), cy: floor, r: 5.5 }));

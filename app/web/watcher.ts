@@ -2,6 +2,7 @@
 import { loadE4 } from '../../data/e4.ts';
 import { openFrames } from '../../data/frame_source.ts';
 import type { Picture } from '../../data/picture.ts';
+import { QUESTIONS } from '../../data/questions.ts';
 import { rgbOf } from '../../data/video_animation.ts';
 import { openDevice } from '../../engine/device.ts';
 import { Tensor } from '../../engine/tensor.ts';
@@ -34,6 +35,7 @@ interface Caption {
 }
 
 interface Stream {
+  turn: number;
   settings: StreamSettings;
   decoder: OnlineDecoder;
   windows: Window[];
@@ -57,6 +59,7 @@ export class Watcher {
   private decoder: YDecoder | undefined;
   private names: TextVectors | undefined;
   private labels: TextVectors | undefined;
+  private clipFrames = 0;
   private stream: Stream | undefined;
   private readonly times = new Map<StageTime['stage'], { last: number; sum: number; n: number }>();
 
@@ -71,11 +74,12 @@ export class Watcher {
     const model = await VLJEPA.fromPretrained(folder, { device, progress: p => this.tell({ tell: 'progress', what: 'Loading the model', part: p.total ? p.loaded / p.total : 0 }) });
     this.model = model;
     if (files.includes('decoder/config.json')) this.decoder = await YDecoder.fromPretrained(folder, { model });
-    const card = JSON.parse((await folder.readText('metrics.json')) ?? '{}') as Record<string, unknown>;
+    const card = JSON.parse((await folder.readText('metrics.json')) ?? '{}') as { clips?: { frames?: number } }; // written beside the weights by what measured them
+    this.clipFrames = card.clips?.frames ?? 0;
     const { vision } = model.config;
     return {
-      adapter: device.adapter.notice, software: device.adapter.class === 'software', side: vision.cropSize, framesPerClip: vision.framesPerClip, decoder: this.decoder !== undefined,
-      parameters: [...model.tensors().values()].reduce((n, t) => n + t.size, 0), questions: 'questions' in card || 'stage2' in card,
+      adapter: device.adapter.notice, software: device.adapter.class === 'software', side: vision.cropSize, clipFrames: this.clipFrames, decoder: this.decoder !== undefined,
+      parameters: [...model.tensors().values()].reduce((n, t) => n + t.size, 0),
     };
   }
 
@@ -102,12 +106,12 @@ export class Watcher {
     return result;
   }
 
-  private begin(settings: StreamSettings, durationS: number): Stream {
+  private begin(turn: number, settings: StreamSettings, durationS: number): Stream {
     this.stop();
     for (const stage of ['decode', 'vision', 'predict'] as const) this.times.delete(stage);
     const { window, threshold, minGapS } = settings;
     this.stream = {
-      settings, decoder: new OnlineDecoder(this.model.config.embeddingDim, { window, threshold, minGapS, run: 'after' }), windows: [], captions: [], frames: [], seen: 0, atOnce: AT_ONCE,
+      turn, settings, decoder: new OnlineDecoder(this.model.config.embeddingDim, { window, threshold, minGapS, run: 'after' }), windows: [], captions: [], frames: [], seen: 0, atOnce: AT_ONCE,
       thumbGapS: Number.isFinite(durationS) ? durationS / THUMBS : 2, lastThumbS: -Infinity, stop: new AbortController(),
     };
     return this.stream;
@@ -118,8 +122,8 @@ export class Watcher {
     this.stream?.stop.abort(new DOMException('another stream began', 'AbortError'));
   }
 
-  async open({ file, name, settings }: Calls['open']['in']): Promise<Calls['open']['out']> {
-    const stream = this.begin(settings, 0);
+  async open({ turn, file, name, settings }: Calls['open']['in']): Promise<Calls['open']['out']> {
+    const stream = this.begin(turn, settings, 0);
     const { signal } = stream.stop;
     const source = await openFrames(file, { name, signal });
     const times = await source.times();
@@ -134,7 +138,7 @@ export class Watcher {
           if (done || signal.aborted) break;
           await this.take(stream, { name, width: value.width, height: value.height, data: value.rgb }, value.timeS);
         }
-        await this.end(stream);
+        if (!signal.aborted) await this.end(stream);
       } catch (error) {
         if (!signal.aborted) this.tell({ tell: 'trouble', message: (error as Error).message });
       } finally {
@@ -144,8 +148,8 @@ export class Watcher {
     return { durationS, frames: times.length, width, height, decoder };
   }
 
-  live({ settings, atOnce }: Calls['live']['in']): null {
-    this.begin(settings, Infinity).atOnce = atOnce;
+  live({ turn, settings, atOnce }: Calls['live']['in']): null {
+    this.begin(turn, settings, Infinity).atOnce = atOnce;
     return null;
   }
 
@@ -183,7 +187,7 @@ export class Watcher {
     if (waiting > 0) await this.embed(stream, waiting);
     const rest = stream.decoder.finish();
     if (rest) await this.addCaption(stream, rest, stream.windows.at(-1)!.timeS);
-    this.tell({ tell: 'end', windows: stream.windows.length });
+    this.tell({ tell: 'end', turn: stream.turn });
   }
 
   private async embed(stream: Stream, count: number): Promise<void> {
@@ -197,7 +201,7 @@ export class Watcher {
       const tensor = model.encodeImage(input, { batchSize: count });
       return { tensor, tokens: await tensor.read() };
     })(), count);
-    const vectors = await this.timed('predict', readOf(model.predict(visual.tensor, undefined, { batchSize: count })), count);
+    const vectors = await this.timed('predict', readOf(model.predict(visual.tensor, this.queryOf(framesPerWindow), { batchSize: count })), count);
     visual.tensor.dispose();
     const size = visual.tokens.length / count;
     for (const [i, clip] of clips.entries()) {
@@ -209,6 +213,11 @@ export class Watcher {
     this.tell({ tell: 'machine', times: [...this.times].map(([stage, t]) => ({ stage, lastMs: t.last, meanMs: t.sum / t.n })), liveBytes, peakBytes });
   }
 
+  /** What is asked of every window: a model that was trained with questions expects one. */
+  private queryOf(frames: number): string | undefined {
+    return this.clipFrames === 0 ? undefined : QUESTIONS[frames > 1 ? 'object' : 'picture'][0];
+  }
+
   private async add(stream: Stream, window: Window, picture: Picture): Promise<void> {
     const { timeS } = window;
     if (stream.windows.length >= MOST_WINDOWS) throw new RangeError(`the stream has more than ${MOST_WINDOWS} windows; start it again`);
@@ -217,7 +226,7 @@ export class Watcher {
     const shown = timeS - stream.lastThumbS >= stream.thumbGapS;
     if (shown) stream.lastThumbS = timeS;
     const thumb = shown ? await thumbOf(picture) : undefined;
-    this.tell({ tell: 'window', index, timeS, variance, ...(thumb ? { thumb } : {}) }, thumb ? [thumb] : []);
+    this.tell({ tell: 'window', turn: stream.turn, index, timeS, variance, ...(thumb ? { thumb } : {}) }, thumb ? [thumb] : []);
     if (decode) await this.addCaption(stream, decode, timeS);
   }
 
@@ -230,7 +239,7 @@ export class Watcher {
     const { run, atS } = stream.captions[key]!;
     const nearest = (this.names ?? this.labels)?.nearest(run.vector, 1)[0] ?? { label: '…', score: NaN };
     const text = this.decoder ? await this.decode(run.vector) : nearest.label;
-    if (stream === this.stream) this.tell({ tell: 'caption', key, fromS: run.fromS, toS: run.toS, atS, text, score: nearest.score });
+    this.tell({ tell: 'caption', turn: stream.turn, key, fromS: run.fromS, toS: run.toS, atS, text, score: nearest.score });
   }
 
   private async decode(vector: Float32Array): Promise<string> {
