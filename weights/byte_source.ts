@@ -19,12 +19,49 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+/** Where replies may come from: the same origin, and a path below this one. */
+export interface UrlFence {
+  readonly origin: string;
+  readonly prefix: string;
+}
+
+/** How far a download is, bytes. */
+export interface DownloadProgress {
+  readonly status: 'download';
+  /** The URL. */
+  readonly file: string;
+  readonly loaded: number;
+  /** Undefined while the server does not say it. */
+  readonly total: number | undefined;
+  /** What was there before this download began: it continues an interrupted one. */
+  readonly resumed: number;
+  readonly bytesPerSecond: number;
+  /** Infinity before the first bytes and without a total. */
+  readonly secondsLeft: number;
+}
+
+/** Keeps files that were downloaded; see `openUrlCache`. */
+export interface UrlStore {
+  /**
+   * @param url http or https
+   * @param options fetch, signal, progress
+   * @param fence where the reply may come from after redirects
+   * @returns the file, downloaded when it is not kept yet; undefined when there is no such file
+   * @throws WeightError `http-…`, `io`, `storage`, `storage-full`, or the signal's reason
+   */
+  open(url: URL, options: SourceOptions, fence: UrlFence): Promise<ByteSource | undefined>;
+}
+
 /** How to reach bytes. */
 export interface SourceOptions {
   /** In place of the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** Cancels requests. */
   readonly signal?: AbortSignal;
+  /** Where files of URLs are kept; without it they are read by ranges each time. */
+  readonly cache?: UrlStore;
+  /** Told about downloads into the cache. */
+  readonly progress?: (event: DownloadProgress) => void;
 }
 
 /** Range checks, allocation, closing and error classes: the same for every kind of source. */

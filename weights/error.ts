@@ -81,6 +81,8 @@ export type SourceFault =
   | 'name-unsafe'
   | 'outside-folder'
   | 'text-too-large'
+  | 'storage' // the browser's private file system is not there or fails
+  | 'storage-full' // its quota is used up
   | 'io'
   | 'http-status'
   | 'http-no-range'

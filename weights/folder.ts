@@ -166,7 +166,7 @@ function baseUrl(url: URL, options: SourceOptions): Place {
   return {
     name: base.href,
     open: async (name) => openUrl(resolve(name), options, fence),
-    readWhole: async (name) => fetchWhole(resolve(name), options, fence, TEXT_LIMIT), // plain GET: small files are often served without ranges
+    ...(options.cache === undefined ? { readWhole: async (name: string) => fetchWhole(resolve(name), options, fence, TEXT_LIMIT) } : {}), // plain GET: small files are often served without ranges
   };
 }
 

@@ -1,17 +1,11 @@
 // Byte ranges over HTTP. A server that ignores Range answers 200 with the whole file, a proxy may answer another range, a redirect
 // may leave the site: each is an error here, because silently wrong bytes are weights too.
 
-import { CheckedSource, type ByteSource, type SourceOptions } from './byte_source.ts';
+import { CheckedSource, type ByteSource, type SourceOptions, type UrlFence } from './byte_source.ts';
 import { quote, reason, WeightError } from './error.ts';
 
-/** Where replies may come from: the same origin, and a path below this one. */
-export interface UrlFence {
-  readonly origin: string;
-  readonly prefix: string;
-}
-
 /**
- * Opens a URL for range reading. The first request asks for the 8 bytes every safetensors file begins with, and learns the size.
+ * Opens a URL for range reading, or from the cache of the options. Without one the first request asks for the 8 bytes every safetensors file begins with, and learns the size.
  *
  * @param url http or https
  * @param options fetch and signal
@@ -20,6 +14,7 @@ export interface UrlFence {
  * @throws WeightError `http-…`, `io`
  */
 export async function openUrl(url: URL, options: SourceOptions, fence: UrlFence = { origin: url.origin, prefix: '/' }): Promise<ByteSource | undefined> {
+  if (options.cache !== undefined) return options.cache.open(url, options, fence);
   const response = await request(url, options, fence, { range: 'bytes=0-7' });
   if (response.status === 404 || response.status === 410) { await discard(response); return undefined; }
   if (response.status === 416) { // an empty file has no byte 0
@@ -29,13 +24,12 @@ export async function openUrl(url: URL, options: SourceOptions, fence: UrlFence 
   }
   const { total } = checkPartial(response, 0, 8, undefined, url);
   await readBody(response, new Uint8Array(Math.min(8, total)), url);
-  const version = response.headers.get('etag') ?? response.headers.get('last-modified');
+  const version = validatorOf(response);
   return new CheckedSource(url.href, total, async (start, target) => {
     const end = start + target.length;
     const part = await request(url, options, fence, { range: `bytes=${start}-${end - 1}` });
     checkPartial(part, start, end, total, url);
-    const now = part.headers.get('etag') ?? part.headers.get('last-modified');
-    if (now !== version) { await discard(part); throw new WeightError('source-changed', `${url.href}: the file changed on the server while it was read`); }
+    if (validatorOf(part) !== version) { await discard(part); throw new WeightError('source-changed', `${url.href}: the file changed on the server while it was read`); }
     await readBody(part, target, url);
   });
 }
@@ -67,7 +61,20 @@ export async function fetchWhole(url: URL, options: SourceOptions, fence: UrlFen
   return bytes;
 }
 
-async function request(url: URL, options: SourceOptions, fence: UrlFence, headers: Record<string, string>): Promise<Response> {
+/** @param response a reply @returns what tells one version of a file from another, null when the server does not say */
+export const validatorOf = (response: Response): string | null => response.headers.get('etag') ?? response.headers.get('last-modified');
+
+/**
+ * Asks for a URL and holds the place of the answer against the fence.
+ *
+ * @param url http or https
+ * @param options fetch and signal
+ * @param fence where the reply may come from after redirects
+ * @param headers of the request
+ * @returns the reply, its body unread
+ * @throws WeightError `io` (also when cancelled), `http-origin`
+ */
+export async function request(url: URL, options: SourceOptions, fence: UrlFence, headers: Record<string, string>): Promise<Response> {
   let response: Response;
   try {
     response = await (options.fetch ?? fetch)(url.href, { headers, ...(options.signal === undefined ? {} : { signal: options.signal }) });
@@ -129,7 +136,7 @@ async function eachPart(response: Response, url: URL, use: (part: Uint8Array) =>
   }
 }
 
-/** Lets go of a reply that is not read. */
-async function discard(response: Response): Promise<void> {
+/** Lets go of a reply that is not read. @param response any reply */
+export async function discard(response: Response): Promise<void> {
   await response.body?.cancel().catch(() => {}); // nothing depends on it
 }
