@@ -24,3 +24,6 @@ export { constant, cosine } from './train/schedule.ts';
 export { openCheckpoint, openSafetensors } from './weights/safetensors.ts';
 export { encodeSafetensors, writeSafetensors } from './weights/writer.ts';
 export { WeightError } from './weights/error.ts';
+export { folderSource } from './weights/folder.ts';
+export { openUrlCache } from './weights/url_cache.ts';
+export type { CachedFile, UrlCache, UrlCacheOptions } from './weights/url_cache.ts';
