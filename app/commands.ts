@@ -90,6 +90,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       dtype: { type: 'string', value: 'f32', help: 'how matrices are held: f32, bf16, f16, int8, or stored (as in the file)', default: 'f32' },
       causal: { type: 'boolean', help: 'predictor: causal attention' },
       layers: { type: 'string', value: 'A:B', help: 'predictor: layers A to B-1, indices as stored' },
+      logits: { type: 'boolean', help: 'predictor: take input_ids through the token table, and also write logits' },
       'all-layers': { type: 'boolean', help: 'also write embeddings and layers.i' },
     },
     example: 'vl-jepa run vision --model test/golden/vision/tiny-a --input test/golden/vision/tiny-a/inputs.safetensors --output /tmp/out.safetensors --all-layers',
@@ -98,7 +99,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { runNetwork } = await import('./run.ts');
       const result = await runNetwork({
         network: network as 'vision', model: required('run', v, 'model'), input: required('run', v, 'input'), output: required('run', v, 'output'), dtype: text(v, 'dtype') as 'f32',
-        causal: v.causal === true, layers: text(v, 'layers'), allLayers: v['all-layers'] === true,
+        causal: v.causal === true, layers: text(v, 'layers'), logits: v.logits === true, allLayers: v['all-layers'] === true,
       } as Parameters<typeof runNetwork>[0]);
       if (!v.json) for (const [name, shape] of Object.entries(result.outputs)) console.log(`${name} [${shape.join(', ')}]`);
       return result;

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly causal?: boolean | undefined;
   /** `A:B`, predictor only. */
   readonly layers?: string | undefined;
+  /** Predictor: take `input_ids` through the token table and also write `logits`, as a language model does. */
+  readonly logits?: boolean | undefined;
   /** Also write `embeddings` and `layers.i`. */
   readonly allLayers?: boolean | undefined;
   /** Default: a new one. */
@@ -49,8 +51,8 @@ export interface RunResult {
 type Outputs = Map<string, Tensor>;
 
 /**
- * Runs one network: vision `pixel_values` [B,T,3,H,W]; predictor `inputs_embeds` [B,N,D], optional `attention_mask` [B,N];
- * text `input_ids`, optional `attention_mask` [B,N].
+ * Runs one network: vision `pixel_values` [B,T,3,H,W]; predictor `inputs_embeds` [B,N,D] (with `logits` instead `input_ids` [B,N]), optional
+ * `attention_mask` [B,N]; text `input_ids`, optional `attention_mask` [B,N].
  *
  * @param options parsed command line
  * @returns what was written
@@ -82,7 +84,7 @@ function checkOptions(options: RunOptions): RunNetworkName {
     throw new ConfigError(`run: the network is "${network}", expected vision, predictor or text`);
   }
   if (!(WEIGHT_DTYPES as readonly string[]).includes(dtype)) throw new ConfigError(`run: dtype is "${dtype}", expected one of ${WEIGHT_DTYPES.join(', ')}`);
-  for (const [flag, value] of [['causal', options.causal], ['layers', options.layers]] as const) {
+  for (const [flag, value] of [['causal', options.causal], ['layers', options.layers], ['logits', options.logits]] as const) {
     if (value && network !== 'predictor') throw new ConfigError(`run: --${flag} is given for ${network}, expected it for predictor alone`);
   }
   return network;
@@ -99,14 +101,17 @@ const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, optio
   },
 
   async predictor(device, input, options) {
-    const { shape, values } = await readFloats(input, options.input, 'inputs_embeds', 3);
-    const mask = await readMask(input, options.input, shape.slice(0, 2));
-    const predictor = await Predictor.load(device, options.model, { layers: options.layers, tokens: false, dtype: options.dtype as WeightDtype });
+    const ids = options.logits ? await readWhole(input, options.input, 'input_ids', 2) : undefined;
+    const embeds = ids ? undefined : await readFloats(input, options.input, 'inputs_embeds', 3);
+    const rows = (ids ?? embeds!).shape.slice(0, 2);
+    const mask = await readMask(input, options.input, rows);
+    const predictor = await Predictor.load(device, options.model, { layers: options.layers, tokens: options.logits === true, dtype: options.dtype as WeightDtype });
     return forward(predictor.params.entries(), options, (trace) => {
-      const x = Tensor.from(device, values, shape);
+      if (ids) checkIds(options.input, ids.values, predictor.config.vocabSize);
+      const x = ids ? predictor.embed(Tensor.from(device, Uint32Array.from(ids.values), rows)) : Tensor.from(device, embeds!.values, embeds!.shape);
       trace('embeddings', x);
-      const last = predictor.forward(x, { trace, causal: options.causal, mask: mask && Tensor.from(device, mask, shape.slice(0, 2)) });
-      return { last_hidden_state: last };
+      const last = predictor.forward(x, { trace, causal: options.causal, mask: mask && Tensor.from(device, mask, rows) });
+      return { last_hidden_state: last, ...(ids ? { logits: predictor.logits(last) } : {}) };
     });
   },
 

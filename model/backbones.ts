@@ -1,23 +1,17 @@
 /** A joint model from three pretrained networks; projections, heads and temperature start untrained (spec section 0.2). */
-import type { Device } from '../engine/device.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import { WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
 import type { FolderInput } from '../weights/folder.ts';
 import type { Backbones, JointFields } from './backbone_folders.ts';
 import { vlJepaConfig } from './config.ts';
 import { isObject } from './config_reader.ts';
+import { loadNetworks } from './joint_folder.ts';
+import type { BackboneOptions } from './joint_folder.ts';
 import { jointTensors } from './joint_weights.ts';
-import { dtypeByName } from './model_options.ts';
-import type { LoadModelOptions } from './model_options.ts';
 import { readJson } from './network_folder.ts';
-import type { NetworkPart } from './network_folder.ts';
 import { initParams } from './params.ts';
-import { Predictor } from './predictor.ts';
 import { PAPER } from './presets.ts';
 import { readSentenceModules } from './sentence_folder.ts';
-import { TextEncoder } from './text_encoder.ts';
-import { VisionEncoder } from './vision_encoder.ts';
 import { VLJEPA } from './vl_jepa.ts';
 import type { NewModelOptions } from './vl_jepa.ts';
 
@@ -42,7 +36,7 @@ export async function fromBackbones(folders: Backbones, fields: JointFields, opt
     tokenizer: options.tokenizer ?? (await readJson(folderSource(folders.text), 'tokenizer.json')) as object | undefined,
     queryTokenizer: options.queryTokenizer ?? (await readJson(folderSource(folders.predictor), 'tokenizer.json')) as object | undefined,
   };
-  const map = await loadAll(device, folders, config.predictorLayers.join(':'), options);
+  const map = await loadNetworks(device, folders, config.predictorLayers.join(':'), options);
   const specs = jointTensors(config);
   const wanted = new Set(specs.map(({ name }) => name));
   for (const [name, tensor] of map) {
@@ -55,9 +49,6 @@ export async function fromBackbones(folders: Backbones, fields: JointFields, opt
   for (const [name, tensor] of initParams(device, fresh, options.seed ?? 0, init).entries()) map.set(name, tensor);
   return VLJEPA.fromTensors(config, map, { ...options, ...tokenizers });
 }
-
-/** What loading three folders takes besides. */
-export type BackboneOptions = Pick<LoadModelOptions, 'dtype' | 'progress' | 'signal'>;
 
 /** Inner width of the text folder's two Dense layers; 0 where it has none, or others. */
 async function densePairOf(input: FolderInput, text: unknown): Promise<number> {
@@ -72,20 +63,4 @@ async function configOf(input: FolderInput): Promise<unknown> {
   const json = await readJson(folder, 'config.json');
   if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network`);
   return json;
-}
-
-async function loadAll(device: Device, folders: Backbones, layers: string, { dtype, progress, signal }: BackboneOptions): Promise<Map<string, Tensor>> {
-  const map = new Map<string, Tensor>();
-  const by = dtypeByName(dtype);
-  const options = (part: NetworkPart) => ({ dtype: by(`${part}.`), progress, signal });
-  try {
-    const collect = (prefix: string, entries: [string, Tensor][]) => entries.forEach(([name, tensor]) => map.set(prefix + name, tensor));
-    collect('vision.', (await VisionEncoder.load(device, folders.vision, options('vision'))).params.entries());
-    collect('predictor.', (await Predictor.load(device, folders.predictor, { ...options('predictor'), layers })).params.entries());
-    collect('text.', (await TextEncoder.load(device, folders.text, options('text'))).params.entries());
-    return map;
-  } catch (error) {
-    for (const tensor of map.values()) tensor.dispose();
-    throw error;
-  }
 }

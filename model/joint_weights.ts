@@ -22,16 +22,27 @@ import { partName } from './weight_stream.ts';
  * @param config sizes
  */
 export function jointTensors(config: VLJEPAConfig): TensorSpec[] {
-  const { vision, predictor, text, embeddingDim } = config;
+  const { vision, predictor, text } = config;
   const under = (prefix: string, specs: TensorSpec[]) => specs.map((spec) => ({ ...spec, name: prefix + spec.name }));
+  return [
+    ...under('vision.', visionTensors(vision)),
+    ...under('predictor.', predictorTensors(predictor, { layers: config.predictorLayers })),
+    ...under('text.', [...textTensors(text), ...denseTensors(densePair(text, config.dense))]),
+    ...headTensors(config),
+  ];
+}
+
+/**
+ * The tensors that no network brings along: projections and temperature.
+ *
+ * @param config sizes
+ */
+export function headTensors({ vision, predictor, text, embeddingDim }: VLJEPAConfig): TensorSpec[] {
   const head = (name: string, out: number, inner: number): TensorSpec[] => [
     { name: `${name}.weight`, shape: [out, inner], kind: 'linear' },
     { name: `${name}.bias`, shape: [out], kind: 'bias' },
   ];
   return [
-    ...under('vision.', visionTensors(vision)),
-    ...under('predictor.', predictorTensors(predictor, { layers: config.predictorLayers })),
-    ...under('text.', [...textTensors(text), ...denseTensors(densePair(text, config.dense))]),
     ...head('visual_projection', predictor.hiddenSize, vision.hiddenSize),
     ...head('predictor_head', embeddingDim, predictor.hiddenSize),
     ...head('text_head', embeddingDim, text.hiddenSize),
@@ -144,6 +155,16 @@ async function storedBytes(parts: readonly Tensor[], dtype: StoredDtype): Promis
 }
 
 /**
+ * What a safetensors writer takes: each tensor is read from the GPU when its turn comes.
+ *
+ * @param tensors by the name in the file; parts of a token table as `name#0`, `name#1`, …
+ * @param dtype how values are stored
+ */
+export function storedEntries(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype): { name: string; dtype: StoredDtype; shape: readonly number[]; bytes: () => Promise<Uint8Array> }[] {
+  return wholeTensors(tensors).map(({ name, shape, parts }) => ({ name, dtype, shape, bytes: () => storedBytes(parts, dtype) }));
+}
+
+/**
  * Writes config.json, model.safetensors and, where known, tokenizer.json and query_tokenizer.json. Each file is replaced as a whole. Node only.
  *
  * @param folder made when it is missing
@@ -155,8 +176,7 @@ async function storedBytes(parts: readonly Tensor[], dtype: StoredDtype): Promis
 export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Tensor>, files: CheckpointFiles, dtype: StoredDtype = 'F32'): Promise<void> {
   const { mkdir } = await import('node:fs/promises');
   await mkdir(folder, { recursive: true });
-  const entries = wholeTensors(tensors).map(({ name, shape, parts }) => ({ name, dtype, shape, bytes: () => storedBytes(parts, dtype) }));
-  await writeSafetensors(`${folder}/model.safetensors`, entries, { format: 'pt' });
+  await writeSafetensors(`${folder}/model.safetensors`, storedEntries(tensors, dtype), { format: 'pt' });
   const texts: [string, object | undefined][] = [['config.json', files.config], ['tokenizer.json', files.tokenizer], ['query_tokenizer.json', files.queryTokenizer]];
   for (const [name, json] of texts) if (json) await writeFileAtomic(`${folder}/${name}`, `${name === 'config.json' ? JSON.stringify(json, null, 2) : JSON.stringify(json)}\n`); // vocabularies compact
 }

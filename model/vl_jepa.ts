@@ -11,20 +11,16 @@ import { l2Normalize } from '../kernels/l2_normalize.ts';
 import { linear } from '../kernels/linear.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { meanPool } from '../kernels/mean_pool.ts';
-import { WeightError } from '../weights/error.ts';
-import { folderSource } from '../weights/folder.ts';
 import type { FolderInput } from '../weights/folder.ts';
-import { openCheckpoint } from '../weights/safetensors.ts';
 import { ConfigError, vlJepaConfig } from './config.ts';
 import type { VLJEPAConfig } from './config.ts';
 import { isThreeFolders, type Backbones } from './backbone_folders.ts';
 import { ForwardPlans } from './forward_plans.ts';
+import { loadJoint } from './joint_folder.ts';
 import { checkTrainable, jointBytes, jointTensors, orderedParams, partOf, TRAIN_ALL, TRAIN_NONE, writeJoint } from './joint_weights.ts';
 import type { StoredDtype, TrainParts } from './joint_weights.ts';
 import type { BatchOptions, LoadModelOptions, ModelOptions, NewModelOptions } from './model_options.ts';
-import { dtypeByName } from './model_options.ts';
-import { readJson } from './network_folder.ts';
-import { Params, initParams, loadParams } from './params.ts';
+import { Params, initParams } from './params.ts';
 import { pictureCount, pixelsOf } from './pictures.ts';
 import type { Pictures } from './pictures.ts';
 import { Predictor } from './predictor.ts';
@@ -71,8 +67,10 @@ export class VLJEPA {
     this.text = new TextEncoder(config.text, this.params.at('text.'), { dense, recompute });
     this.logScale = this.params.get('log_scale');
     this.tokenizerFiles = options;
-    this.tokenizer = options.tokenizer && Tokenizer.fromJSON(options.tokenizer);
-    this.queryTokenizer = options.queryTokenizer ? Tokenizer.fromJSON(options.queryTokenizer) : this.tokenizer;
+    const { textPrompt: prompt } = config;
+    this.tokenizer = options.tokenizer && Tokenizer.fromJSON(options.tokenizer, {}, { prompt });
+    const queryFile = options.queryTokenizer ?? (prompt ? options.tokenizer : undefined); // a query has no prompt
+    this.queryTokenizer = queryFile ? Tokenizer.fromJSON(queryFile) : this.tokenizer;
     checkVocabulary('text', this.tokenizer, config.text.vocabSize);
     checkVocabulary('query', this.queryTokenizer, config.predictor.vocabSize);
   }
@@ -85,28 +83,13 @@ export class VLJEPA {
    * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled
    */
   static async fromPretrained(source: FolderInput | readonly File[] | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
-    const { signal, progress } = options;
     if (isThreeFolders(source)) {
       const { fromBackbones } = await import('./backbones.ts'); // which imports this file
       return fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device: options.device ?? (await openDevice()) });
     }
     const input = Array.isArray(source) ? new Map((source as readonly File[]).map((file) => [file.name, file])) : (source as FolderInput);
-    const folder = folderSource(input, signal ? { signal } : {});
-    const json = await readJson(folder, 'config.json');
-    if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected a VL-JEPA folder`);
-    const config = vlJepaConfig(json, `${folder.name}/config.json`);
-    const files = {
-      tokenizer: options.tokenizer ?? (await readJson(folder, 'tokenizer.json')) as object | undefined,
-      queryTokenizer: options.queryTokenizer ?? (await readJson(folder, 'query_tokenizer.json')) as object | undefined,
-    };
-    const device = options.device ?? (await openDevice());
-    const checkpoint = await openCheckpoint(folder);
-    try {
-      const params = await loadParams(device, checkpoint, jointTensors(config), { where: folder.name, dtype: dtypeByName(options.dtype), progress, signal });
-      return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...files });
-    } finally {
-      await checkpoint.close();
-    }
+    const { device, config, params, tokenizers } = await loadJoint(input, options);
+    return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...tokenizers });
   }
 
   /**
@@ -328,9 +311,12 @@ export class VLJEPA {
    *
    * @param folder made when it is missing
    * @param options.dtype how values are stored, F32 by default
+   * @param options.parts each network in a folder of its own (vision, predictor, text) that the official libraries load, with the heads beside them; false by default
    */
-  async save(folder: string, options: { dtype?: StoredDtype } = {}): Promise<void> {
-    await writeJoint(folder, this.tensors(), { config: this.config.json, ...this.tokenizerFiles }, options.dtype);
+  async save(folder: string, { dtype, parts = false }: { dtype?: StoredDtype; parts?: boolean } = {}): Promise<void> {
+    if (parts) return (await import('./joint_parts.ts')).writeParts(folder, this.tensors(), this.config, this.tokenizerFiles, dtype);
+    const { parts: _layout, ...config } = this.config.json;
+    await writeJoint(folder, this.tensors(), { config, ...this.tokenizerFiles }, dtype);
   }
 
   /** @returns the bytes of model.safetensors, for a download in a page. */
