@@ -21,6 +21,7 @@ export class JsonScanner {
   escaped = false;
   /** It has only characters from space to tilde. */
   plain = true;
+  private unescaped: string | undefined;
   /** Gives the tensor that messages are about. Called only when a message is made: a header may have a million names. */
   subject: (() => string) | undefined = undefined;
 
@@ -151,6 +152,7 @@ export class JsonScanner {
     this.start = at;
     this.escaped = false;
     this.plain = true;
+    this.unescaped = undefined;
     for (;;) {
       const code = at < bytes.length ? bytes[at]! : -1;
       if (code === 0x22) break;
@@ -171,7 +173,8 @@ export class JsonScanner {
   /** @returns the text of the string read last, unescaped */
   text(): string {
     if (!this.escaped) return this.textOf(this.start, this.stop);
-    return JSON.parse(this.textOf(this.start - 1, this.stop + 1)) as string; // its escapes are checked
+    this.unescaped ??= JSON.parse(this.textOf(this.start - 1, this.stop + 1)) as string; // its escapes are checked
+    return this.unescaped;
   }
 
   /**
@@ -228,10 +231,15 @@ export class JsonScanner {
 
   /** Reads a backslash, u and four hexadecimal digits. */
   private hexUnit(): number {
-    const digits = this.textOf(this.at + 2, Math.min(this.bytes.length, this.at + 6));
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) this.fail('json-escape', `${quote(`\\u${digits}`)} has no four hexadecimal digits`);
+    let unit = 0;
+    for (let i = this.at + 2; i < this.at + 6; i++) {
+      const code = this.bytes[i] ?? 0;
+      const digit = code >= 0x30 && code <= 0x39 ? code - 0x30 : (code | 0x20) >= 0x61 && (code | 0x20) <= 0x66 ? (code | 0x20) - 0x57 : -1;
+      if (digit < 0) this.fail('json-escape', `${quote(`\\u${this.textOf(this.at + 2, Math.min(this.bytes.length, this.at + 6))}`)} has no four hexadecimal digits`);
+      unit = unit * 16 + digit;
+    }
     this.at += 6;
-    return Number.parseInt(digits, 16);
+    return unit;
   }
 
   /**

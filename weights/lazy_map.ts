@@ -70,6 +70,7 @@ export class LazyMap<V> implements ReadonlyMap<string, V> {
  * @returns their entries in the same order
  */
 export function joinedMap<V>(maps: readonly MapContent<V>[]): LazyMap<V> {
+  if (maps.length === 1) return new LazyMap(maps[0]!);
   const ends: number[] = [];
   for (const map of maps) ends.push((ends.at(-1) ?? 0) + map.size);
   const place = (index: number): readonly [MapContent<V>, number] => {

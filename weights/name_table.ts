@@ -11,10 +11,11 @@ const CLOSE = 0xff; // in no UTF-8 text
 /** Names in the order they were added, each with an index from 0. */
 export class NameTable {
   private readonly bytes: Uint8Array;
-  /** Where each name begins behind its quote; below 0, ~i of `decoded`. */
+  /** Where each name begins behind its quote; below 0, ~place in `decoded`. */
   private places: Int32Array;
   /** Names that are written with escapes, unescaped, each with a closing byte behind it. */
-  private readonly decoded: Uint8Array[] = [];
+  private decoded = new Uint8Array(0);
+  private decodedLength = 0;
   /** Open addressing: index + 1, or 0. */
   private slots: Int32Array;
   private readonly seed = (Math.random() * 0x100000000) | 0; // so that nobody can write a file whose names all collide
@@ -51,10 +52,24 @@ export class NameTable {
       more.set(this.places);
       this.places = more;
     }
-    this.places[this.count] = from === this.bytes ? start : ~(this.decoded.push(closed(from)) - 1);
+    this.places[this.count] = from === this.bytes ? start : ~this.keep(from);
     this.slots[slot] = ++this.count;
     if (this.count * 4 > this.slots.length * 3) this.grow();
     return true;
+  }
+
+  /** Copies an unescaped name. @returns its place */
+  private keep(text: Uint8Array): number {
+    const at = this.decodedLength;
+    this.decodedLength += text.length + 1;
+    if (this.decodedLength > this.decoded.length) {
+      const more = new Uint8Array(Math.max(256, this.decodedLength * 2));
+      more.set(this.decoded);
+      this.decoded = more;
+    }
+    this.decoded.set(text, at);
+    this.decoded[this.decodedLength - 1] = CLOSE;
+    return at;
   }
 
   /**
@@ -79,7 +94,7 @@ export class NameTable {
   /** Where a name is, and the byte that closes it there. */
   private place(index: number): readonly [from: Uint8Array, start: number, close: number] {
     const place = this.places[index]!;
-    return place < 0 ? [this.decoded[~place]!, 0, CLOSE] : [this.bytes, place, QUOTE];
+    return place < 0 ? [this.decoded, ~place, CLOSE] : [this.bytes, place, QUOTE];
   }
 
   /** The slot that holds the name, or the empty one where it belongs. */
@@ -90,7 +105,7 @@ export class NameTable {
       const index = slots[slot]! - 1;
       if (index < 0) return slot;
       const place = places[index]!;
-      if (place < 0 ? same(this.decoded[~place]!, 0, CLOSE, from, start, stop) : same(bytes, place, QUOTE, from, start, stop)) return slot;
+      if (place < 0 ? same(this.decoded, ~place, CLOSE, from, start, stop) : same(bytes, place, QUOTE, from, start, stop)) return slot;
     }
   }
 
@@ -118,12 +133,7 @@ export class NameTable {
 /** A name that lies in the header has no quote inside, or it would be written with an escape. */
 function same(stored: Uint8Array, at: number, close: number, from: Uint8Array, start: number, stop: number): boolean {
   const length = stop - start;
-  for (let i = 0; i < length; i++) if (stored[at + i] !== from[start + i] || stored[at + i] === close) return false;
-  return stored[at + length] === close;
-}
-
-function closed(text: Uint8Array): Uint8Array {
-  const out = new Uint8Array(text.length + 1).fill(CLOSE);
-  out.set(text);
-  return out;
+  if (stored[at + length] !== close) return false;
+  for (let i = length - 1; i >= 0; i--) if (stored[at + i] !== from[start + i] || stored[at + i] === close) return false; // names differ at their ends
+  return true;
 }
