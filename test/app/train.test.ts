@@ -135,9 +135,29 @@ test.when(isNode, WHY, '--fresh begins again and leaves nothing of the old run; 
   assert.is(await sha256(`${folder}/model.safetensors`), first);
 }));
 
+test.when(isNode, WHY, 'stage 2 starts from the weights of stage 1, resumes to the bit, and refuses other weights', () => inFolder(async folder => {
+  const { copyFile, readdir, rm } = await import('node:fs/promises');
+  const [first, second, again] = [`${folder}/first`, `${folder}/second`, `${folder}/again`];
+  json(await vlJepa(['train', '--preset', 'tiny', '--steps', '2', '--out', first, '--json']));
+  const clips = (out: string, from = first): string[] => ['train', '--preset', 'tiny', '--stage', '2', '--from', from, '--steps', '6', '--save-every', '3', '--out', out, '--json'];
+  json(await vlJepa(clips(second)));
+  json(await vlJepa(clips(again)));
+  const weights = await sha256(`${second}/model.safetensors`);
+  assert.is(await sha256(`${again}/model.safetensors`), weights);
+  await rm(`${again}/state-00000006.safetensors`); // as if it was killed after the third step
+  assert.equal((await readdir(again)).filter(f => f.startsWith('state-')), ['state-00000003.safetensors']);
+  json(await vlJepa(clips(again)));
+  assert.is(await sha256(`${again}/model.safetensors`), weights);
+  await copyFile(`${second}/model.safetensors`, `${first}/model.safetensors`);
+  const { code, stderr } = await vlJepa(clips(again));
+  assert.is(code, 1);
+  assert.match(stderr, /was made with other settings \(clips was/);
+}));
+
 test.when(isNode, WHY, 'wrong settings are refused before anything is loaded', async () => {
   for (const [args, said] of [
     [['--preset', 'huge'], /^train: --preset is huge, expected one of nano, tiny$/], [['--leave-out', 'me'], /^train: --leave-out is me, expected one of noto, /], [['--lr', '0'], /^train: lr is 0, expected a number > 0$/],
+    [['--stage', '3'], /^train: --stage is 3, expected 1 or 2$/], [['--stage', '2'], /^train: --from is missing, expected the folder/], [['--from', 'x'], /^train: --from is x, expected none in stage 1/],
     [['--batch', '1'], /^train: --batch is 1, expected a whole number of at least 2$/], [['--steps', '1.5'], /^train: --steps is 1.5, expected a whole number of at least 1$/],
   ] as const) assert.match(refusal(await vlJepa(['train', ...args])), said);
 });
