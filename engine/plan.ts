@@ -56,14 +56,27 @@ function place(device: Device, recording: Recording): { arenas: ArenaBuffer[]; b
 
 const pipelinesOf = (commands: readonly Command[]): Set<Pipeline> => new Set(commands.flatMap(c => (c.kind === 'dispatch' ? [c.pipeline] : [])));
 
+/** How far the compilation of a plan's pipelines is. */
+export interface PlanOptions {
+  /** Told how many of the pipelines that nobody had compiled are ready, first 0. */
+  readonly compiled?: ((built: number, total: number) => void) | undefined;
+  /** Gives up waiting; what compiles already is kept for the next time. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Compiles what no one has compiled yet, all at once. */
-async function compile(gpu: GPUDevice, commands: readonly Command[]): Promise<void> {
-  await Promise.all([...pipelinesOf(commands)].filter(p => !p.pipeline).map(async p => {
+async function compile(gpu: GPUDevice, commands: readonly Command[], { compiled, signal }: PlanOptions): Promise<void> {
+  const waiting = [...pipelinesOf(commands)].filter(p => !p.pipeline);
+  let built = 0;
+  signal?.throwIfAborted();
+  compiled?.(0, waiting.length);
+  await Promise.all(waiting.map(async p => {
     try {
       p.pipeline = await gpu.createComputePipelineAsync(p.descriptor);
     } catch (cause) {
       throw new DeviceError(`plan: ${nameOf(p.kernel.name, p.entry)} does not compile, expected a valid shader (${(cause as Error).message})`, 'validation');
     }
+    compiled?.(++built, waiting.length);
   }));
 }
 
@@ -209,15 +222,16 @@ function build<R>(device: Device, recording: Recording, outputs: R): Plan<R> {
  * plans of a device share. The function runs once, on tensors whose values do not exist yet, so it may not read them. Tensors made outside keep their place: write new
  * inputs into them (`device.upload`) before `run()`. Host data uploaded inside becomes a constant of the plan; uniform fields given as functions are asked again at every
  * run. Tensors that outlive the function without being returned (`keep`, a leaf's `grad`) get a place of their own as well. Pipelines are compiled side by side.
- * @param device where @param fn the work; ops only @returns the plan, once its pipelines are compiled
- * @throws DeviceError when a shader does not compile, host data arrives too late, or a plan is being recorded already; what `fn` throws
+ * @param device where @param fn the work; ops only @param options progress and cancelling of the compilation @returns the plan, once its pipelines are compiled
+ * @throws DeviceError when a shader does not compile, host data arrives too late, or a plan is being recorded already; what `fn` throws; the signal's reason
  */
-export async function plan<R>(device: Device, fn: () => R): Promise<Plan<R>> {
+export async function plan<R>(device: Device, fn: () => R, options: PlanOptions = {}): Promise<Plan<R>> {
   const { recording, outputs } = record(device, fn);
   const held = recording.retain(); // nobody takes them while the pipelines are compiled
   const letGo = (): void => { for (const s of held) device.pool.release(s); };
   try {
-    await compile(device.gpu, recording.commands);
+    await compile(device.gpu, recording.commands, options);
+    options.signal?.throwIfAborted();
   } catch (error) {
     letGo();
     for (const t of tensorsIn(outputs)) t.dispose();
