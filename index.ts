@@ -11,6 +11,8 @@ export { checkpoint, noGrad } from './engine/tape.ts';
 export { Tensor } from './engine/tensor.ts';
 export type { DType, Shape } from './engine/tensor.ts';
 export * from './kernels/index.ts';
+export { compileModel } from './model/compile.ts';
+export type { CompileOptions, CompileProgress } from './model/compile.ts';
 export { VLJEPA } from './model/vl_jepa.ts';
 export type { Clip, LoadModelOptions, Picture, Pictures, Progress } from './model/vl_jepa.ts';
 export { decodePicture } from './data/picture.ts';
