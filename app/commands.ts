@@ -1,47 +1,11 @@
 // Every command: its options, an example, and the module that does the work, loaded when it is called.
+import { MODEL, number, required, text } from './command_options.ts';
+import type { Command, Values } from './command_options.ts';
 import { CliError } from './errors.ts';
+import { TASK_COMMANDS } from './task_commands.ts';
 
-export type Values = Readonly<Record<string, string | boolean | undefined>>;
-
-export interface Option {
-  type: 'string' | 'boolean';
-  help: string;
-  /** Placeholder of the value in the help. */
-  value?: string;
-  default?: string;
-}
-
-export interface Command {
-  summary: string;
-  usage: string;
-  /** Words beside the options, at most; default any number of files. */
-  most?: number;
-  options: Readonly<Record<string, Option>>;
-  example: string;
-  /** Prints for people, returns the object for --json. */
-  run(values: Values, positionals: readonly string[]): Promise<unknown>;
-  /** What is wrong with a result that was printed all the same: one sentence, and the exit code is 1. */
-  verdict?(result: unknown): string | undefined;
-}
-
-const text = (values: Values, name: string): string | undefined => values[name] as string | undefined;
-
-function required(command: string, values: Values, name: string): string {
-  const value = text(values, name);
-  if (!value) throw new CliError(`${command}: --${name} is missing, expected a value`);
-  return value;
-}
-
-/** A number option. @throws CliError when it is not a number, or not whole where it has to be */
-export function number(command: string, values: Values, name: string, { whole = true, least = 0 } = {}): number | undefined {
-  const value = text(values, name);
-  if (value === undefined) return undefined;
-  const n = Number(value);
-  if (value.trim() === '' || !Number.isFinite(n) || n < least || (whole && !Number.isInteger(n))) {
-    throw new CliError(`${command}: --${name} is ${value}, expected a ${whole ? 'whole ' : ''}number of at least ${least}`);
-  }
-  return n;
-}
+export { number } from './command_options.ts';
+export type { Command, Option, Values } from './command_options.ts';
 
 /** The shapes that a benchmark takes. @throws CliError for another word */
 function profileOf(values: Values): 'quick' | 'model' | 'full' {
@@ -49,8 +13,6 @@ function profileOf(values: Values): 'quick' | 'model' | 'full' {
   if (profile !== 'quick' && profile !== 'model' && profile !== 'full') throw new CliError(`bench: --profile is ${profile}, expected quick, model or full`);
   return profile;
 }
-
-const MODEL: Option = { type: 'string', value: 'DIR', help: 'checkpoint folder; without it the one that ships' };
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   demo: {
@@ -105,27 +67,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return result;
     },
   },
-  embed: {
-    summary: 'unit vectors of pictures and texts',
-    usage: '[FILE…] [--text TEXT]',
-    options: { model: MODEL, text: { type: 'string', value: 'TEXT', help: 'embed this text too' }, output: { type: 'string', value: 'FILE', help: 'safetensors to write' } },
-    example: 'vl-jepa embed cat.png --text "a cat" --output vectors.safetensors',
-    run: async (v, files) => (await import('./tasks.ts')).embed({ model: text(v, 'model'), files, text: text(v, 'text'), output: text(v, 'output'), json: v.json === true }),
-  },
-  classify: {
-    summary: 'the nearest of your labels for each picture',
-    usage: 'FILE… --labels "cat,dog"',
-    options: { model: MODEL, labels: { type: 'string', value: 'A,B,…|FILE', help: 'labels with commas, or a text file with one per line' }, top: { type: 'string', value: 'K', help: 'labels to show', default: '5' } },
-    example: 'vl-jepa classify cat.png --labels "cat,dog,red apple"',
-    run: async (v, files) => (await import('./tasks.ts')).classifyFiles({ model: text(v, 'model'), files, labels: required('classify', v, 'labels'), top: number('classify', v, 'top', { least: 1 })!, json: v.json === true }),
-  },
-  retrieve: {
-    summary: 'the pictures nearest to a text',
-    usage: 'FILE… --query TEXT',
-    options: { model: MODEL, query: { type: 'string', value: 'TEXT', help: 'what to look for' }, top: { type: 'string', value: 'K', help: 'pictures to show', default: '5' } },
-    example: 'vl-jepa retrieve *.png --query "a red fruit"',
-    run: async (v, files) => (await import('./tasks.ts')).retrieveFiles({ model: text(v, 'model'), files, query: required('retrieve', v, 'query'), top: number('retrieve', v, 'top', { least: 1 })!, json: v.json === true }),
-  },
+  ...TASK_COMMANDS,
   train: {
     summary: 'trains a small VL-JEPA on set E4, then on moving sprites and questions; the same command resumes after any kill',
     usage: '--preset nano --out DIR', most: 0,
@@ -157,12 +99,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
         textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, loss: text(v, 'loss'), microBatch: n('micro-batch', { least: 1 }), freezeText: v['freeze-text'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
       });
     },
-  },
-  eval: {
-    summary: 'R@1, R@5, R@10 of a checkpoint on one artist of set E4, beside the baselines',
-    usage: '--artist NAME', most: 0, options: { model: MODEL, artist: { type: 'string', value: 'NAME', help: 'artist of set E4', default: 'fluent-emoji-flat' } },
-    example: 'vl-jepa eval --artist fluent-emoji-flat --json',
-    run: async v => (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true }),
   },
   web: {
     summary: 'the page: pictures, films and the camera in a browser on this machine',

@@ -1,8 +1,7 @@
 import { openManifest } from '../../data/manifest.ts';
 import type { Manifest, ManifestItem } from '../../data/manifest.ts';
 import { parseCsv } from '../../data/manifest_csv.ts';
-import { packTar } from 'modern-tar';
-import { assert, suite } from '../harness.ts';
+import { assert, isNode, suite } from '../harness.ts';
 
 const test = suite('manifest');
 
@@ -52,7 +51,7 @@ test('faults name the file and the line', async () => {
     ['x.jsonl', lines({ references: ['a'] }), /image is missing, expected image or prediction beside references/],
     ['x.jsonl', '', /^x.jsonl: has no row/], ['x.csv', '', /^x.csv: is empty/], ['x.csv', 'a,a\n1,2', /line 1: column a is there twice/],
     ['x.csv', 'image,label\na', /^x.csv: line 2: 1 fields, expected 2 \(image, label\)$/], ['x.csv', 'image,label\n"a,b', /line 2: a quoted field never ends/], ['x.csv', 'image,label\n"a"b,c', /line 2: "b" follows a closing quote/],
-    ['x.txt', 'a', /^x.txt: is no manifest by its name/], ['x.tar', new Uint8Array(700).fill(65), /^x.tar: is no whole tar file/],
+    ['x.txt', 'a', /^x.txt: is no manifest by its name/],
   ] as const) assert.match(await refusal(name, content), said);
 });
 
@@ -61,7 +60,8 @@ const entry = (name: string, body: string | Uint8Array): { header: { name: strin
   return { header: { name, size: bytes.length, type: 'file' }, body: bytes };
 };
 
-test('WebDataset: samples by key, frames in order, json, txt and cls, also compressed', async () => {
+test.when(isNode, 'packs a tar with a package that pages of the tests have not', 'WebDataset: samples by key, frames in order, json, txt and cls, also compressed', async () => {
+  const { packTar } = await import('modern-tar');
   const tar = await packTar([
     entry('dataset.json', JSON.stringify({ task: 'class', name: 'K400', classes: ['run', 'jump'] })),
     entry('train.v1/0001.2.png', Uint8Array.of(2)), entry('train.v1/0001.10.png', Uint8Array.of(10)), entry('train.v1/0001.cls', 'run\n'),
@@ -74,6 +74,7 @@ test('WebDataset: samples by key, frames in order, json, txt and cls, also compr
     const items = await all(m);
     assert.equal(items.map(i => [i.where, i.label, i.group, i.media.map(b => (typeof b === 'string' ? 0 : b.bytes[0]))]), [['sample train.v1/0001', 'run', undefined, [2, 10]], ['sample train.v1/0002', 'jump', 'hard', [7]]]);
   }
+  assert.match(await refusal('x.tar', new Uint8Array(700).fill(65)), /^x.tar: is no whole tar file/);
   assert.match(await refusal('b.tar', await packTar([entry('1.json', '{'), entry('1.png', 'x')])), /^b.tar: sample 1: 1.json does not parse as JSON/);
   assert.match(await refusal('c.tar', tar.subarray(0, tar.length - 1500)), /^c.tar: (is no whole tar file|ends inside)/);
 });
