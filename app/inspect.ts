@@ -10,6 +10,7 @@ import { predictorSkip, predictorTensors } from '../model/predictor.ts';
 import { readSentenceModules } from '../model/sentence_folder.ts';
 import type { DenseLayer } from '../model/sentence_folder.ts';
 import { TEXT_SKIP, textTensors } from '../model/text_encoder.ts';
+import { vocabularySize } from '../model/token_batch.ts';
 import { VISION_SKIP, visionTensors } from '../model/vision_encoder.ts';
 import { elementCount } from '../weights/dtype.ts';
 import { reason, WeightError } from '../weights/error.ts';
@@ -167,15 +168,6 @@ async function tokenizerProblems(folder: FolderSource, names: ReadonlySet<string
     }
   }
   return problems;
-}
-
-/** Rows that the model's own vocabulary needs. Added tokens may lie above a table: a picture's place holder never comes from a text. */
-function vocabularySize(json: unknown): number {
-  const model = isObject(json) ? json.model : undefined;
-  const vocab = isObject(model) ? model.vocab : undefined;
-  let size = 0;
-  if (isObject(vocab)) for (const id of Object.values(vocab)) size = Math.max(size, Number(id) + 1);
-  return size;
 }
 
 function describe(path: string, opened: readonly Safetensors[]) {

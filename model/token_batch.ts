@@ -3,6 +3,7 @@ import { ShapeError } from '../engine/check.ts';
 import type { Device } from '../engine/device.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { ConfigError } from './config.ts';
+import { isObject } from './config_reader.ts';
 
 /** Padded token ids on the host, rows of equal length; padding may stand anywhere the mask is 0, the tokenizer puts it at the end. */
 export interface TokenBatch {
@@ -70,11 +71,29 @@ export function queryTexts(queries: string | readonly (string | undefined)[] | u
   return texts.every((text) => text === '') ? undefined : texts;
 }
 
-/** @throws ConfigError when a tokenizer can give ids that the token table does not have. */
-export function checkVocabulary(use: string, tokenizer: TextTokenizer | undefined, vocabSize: number): void {
-  if (tokenizer && tokenizer.vocabSize > vocabSize) {
-    throw new ConfigError(`VLJEPA: the ${use} tokenizer has ${tokenizer.vocabSize} entries, expected at most ${vocabSize} (vocab_size of the config)`);
-  }
+/**
+ * @param use which tokenizer, for the message
+ * @param tokenizer of the model
+ * @param vocabSize rows of the token table
+ * @param json its tokenizer.json: then only the vocabulary itself counts. Gemma 3 adds a token for pictures above its table (id 262,144 of 262,144 rows), which
+ *   no ordinary text contains; ids are checked again in every batch
+ * @throws ConfigError when a tokenizer can give ids that the token table does not have
+ */
+export function checkVocabulary(use: string, tokenizer: TextTokenizer | undefined, vocabSize: number, json?: object): void {
+  const size = json ? vocabularySize(json) : tokenizer?.vocabSize ?? 0;
+  if (size > vocabSize) throw new ConfigError(`VLJEPA: the ${use} tokenizer has ${size} entries, expected at most ${vocabSize} (vocab_size of the config)`);
+}
+
+/**
+ * @param json a tokenizer.json
+ * @returns rows that its own vocabulary needs, without added tokens
+ */
+export function vocabularySize(json: unknown): number {
+  const model = isObject(json) ? json.model : undefined;
+  const vocab = isObject(model) ? model.vocab : undefined;
+  let size = 0;
+  if (isObject(vocab)) for (const id of Object.values(vocab)) size = Math.max(size, Number(id) + 1);
+  return size;
 }
 
 /** @returns the number of rows of a batch. */

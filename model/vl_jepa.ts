@@ -71,8 +71,8 @@ export class VLJEPA {
     this.tokenizer = options.tokenizer && Tokenizer.fromJSON(options.tokenizer, {}, { prompt });
     const queryFile = options.queryTokenizer ?? (prompt ? options.tokenizer : undefined); // a query has no prompt
     this.queryTokenizer = queryFile ? Tokenizer.fromJSON(queryFile) : this.tokenizer;
-    checkVocabulary('text', this.tokenizer, config.text.vocabSize);
-    checkVocabulary('query', this.queryTokenizer, config.predictor.vocabSize);
+    checkVocabulary('text', this.tokenizer, config.text.vocabSize, options.tokenizer);
+    checkVocabulary('query', this.queryTokenizer, config.predictor.vocabSize, options.queryTokenizer ?? options.tokenizer);
   }
 
   /**

@@ -231,6 +231,7 @@ function sentences(list: List): void {
   const withTokenizer = (tokenizer: unknown): Files => ({ ...SENTENCE, 'tokenizer.json': typeof tokenizer === 'string' ? tokenizer : json(tokenizer) });
   const model = TOKENIZER.model as Json;
   list.good('with a tokenizer', withTokenizer(TOKENIZER));
+  list.good('with an added token above the table, as Gemma 3 has', withTokenizer({ ...TOKENIZER, added_tokens: [...TOKENIZER.added_tokens as object[], { id: 20, content: '<image>', special: true }] }));
   const bad: readonly (readonly [string, unknown])[] = [
     ['no model', { ...TOKENIZER, model: undefined }], ['no vocabulary', { ...TOKENIZER, model: { ...model, vocab: undefined } }], ['vocabulary a list', { ...TOKENIZER, model: { ...model, vocab: ['a'] } }], ['a vocabulary of texts', { ...TOKENIZER, model: { ...model, vocab: { a: 'x' } } }], ['a negative id', { ...TOKENIZER, model: { ...model, vocab: { ...model.vocab as Json, z: -1 } } }],
     ['an id of 2^40', { ...TOKENIZER, model: { ...model, vocab: { ...model.vocab as Json, z: 2 ** 40 } } }], ['a vocabulary above the table', { ...TOKENIZER, model: { ...model, vocab: { ...model.vocab as Json, z: 20 } } }], ['no merges', { ...TOKENIZER, model: { ...model, merges: undefined } }], ['merges of numbers', { ...TOKENIZER, model: { ...model, merges: [1, 2] } }], ['merges of nothing known', { ...TOKENIZER, model: { ...model, merges: [['x', 'y']] } }], ['a merge of one', { ...TOKENIZER, model: { ...model, merges: ['a'] } }],
