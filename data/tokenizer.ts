@@ -1,10 +1,14 @@
 import { Tokenizer as Runner } from '@huggingface/tokenizers';
+import { AddedTokens } from './added_tokens.ts';
+import { exchangeByteDecoder } from './byte_decoder.ts';
+import { BytePairs } from './byte_pairs.ts';
 import { DataError } from './errors.ts';
 import { readOwnJson } from './platform.ts';
-import { checkTokenizerFile, specialTokens, type SpecialIds } from './tokenizer_file.ts';
+import type { TextCutter } from './text_cutter.ts';
+import { checkTokenizerFile, type SpecialIds, type Template, type TokenizerFile } from './tokenizer_file.ts';
 
-/** Longest text that is encoded, UTF-16 units: what one call may cost is bounded (a second at worst). */
-export const MAX_TEXT_LENGTH = 16_384;
+/** Longest text that is encoded, UTF-16 units: what one call may cost is bounded (about a second at worst). */
+export const MAX_TEXT_LENGTH = 1_048_576;
 
 /** Texts as numbers, each row padded at its end. */
 export interface TokenRows {
@@ -28,9 +32,20 @@ export interface BatchOptions extends EncodeOptions {
   pad?: number;
 }
 
-/** Text to token ids by a `tokenizer.json` of Hugging Face's tokenizers. */
+/**
+ * Text to token ids by a `tokenizer.json` of Hugging Face's tokenizers. @huggingface/tokenizers normalises and decodes; the cuts, the merges, the added
+ * tokens and the template are ours, which stops at a length limit, takes linear or n log n time on any text, and needs no second copy of the vocabulary. Ids are those of the Rust package.
+ */
 export class Tokenizer implements SpecialIds {
   readonly #runner: Runner;
+  readonly #prompt: string;
+  readonly #pairs: BytePairs;
+  readonly #cut: TextCutter;
+  readonly #template: Template;
+  readonly #added: AddedTokens;
+  readonly #addedNormal: AddedTokens;
+  readonly #tokens: string[] = []; // by id
+  readonly #silent: ReadonlySet<number>; // ids that decoded texts leave out
   readonly pad: number | undefined;
   readonly eos: number | undefined;
   readonly bos: number | undefined;
@@ -38,38 +53,51 @@ export class Tokenizer implements SpecialIds {
   /** one more than the greatest id */
   readonly vocabSize: number;
 
-  private constructor(runner: Runner, ids: SpecialIds, vocabSize: number) {
+  private constructor(runner: Runner, { model, added, template, special, cut }: TokenizerFile, prompt: string) {
     this.#runner = runner;
-    this.pad = ids.pad;
-    this.eos = ids.eos;
-    this.bos = ids.bos;
-    this.unk = ids.unk;
-    this.vocabSize = vocabSize;
+    this.#prompt = prompt;
+    exchangeByteDecoder(runner.decoder);
+    this.#pairs = new BytePairs(model);
+    this.#cut = cut;
+    this.#template = template;
+    this.#added = new AddedTokens(added.filter((token) => !token.normalized).map(({ content, id }) => [content, id]));
+    this.#addedNormal = new AddedTokens(added.filter((token) => token.normalized).map(({ content, id }) => [this.#normalize(content), id]));
+    this.pad = special.pad;
+    this.eos = special.eos;
+    this.bos = special.bos;
+    this.unk = special.unk;
+    for (const [token, id] of model.vocab) this.#tokens[id] = token;
+    for (const { content, id } of added) this.#tokens[id] = content;
+    this.#silent = new Set(added.filter((token) => token.special).map(({ id }) => id));
+    this.vocabSize = Math.max(this.#tokens.length, ...[...template.before, ...template.after].map((id) => id + 1));
   }
 
   /**
    * @param json a parsed `tokenizer.json`
    * @param config a parsed `tokenizer_config.json`, which may name the special tokens (`pad_token`, `eos_token`, …)
+   * @param options.prompt text put before every text that is encoded, '' by default
    * @returns the tokenizer
-   * @throws DataError when the file is no tokenizer, or holds a pattern that is not known to run in linear time
+   * @throws DataError when the file is no tokenizer, holds a pattern that is not known to run in linear time, or asks for something that is not done exactly
    */
-  static fromJSON(json: object, config: object = {}): Tokenizer {
-    const file = checkTokenizerFile(json);
+  static fromJSON(json: object, config: object = {}, { prompt = '' }: { prompt?: string } = {}): Tokenizer {
+    const file = checkTokenizerFile(json, config);
     let runner: Runner;
     try {
-      runner = new Runner(file, config);
+      runner = new Runner(file.stages, config);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new DataError('Tokenizer.fromJSON', `expected a tokenizer.json, got one that cannot be used (${why})`, cause);
     }
-    let greatest = -1;
-    for (const id of runner.get_vocab().values()) greatest = Math.max(greatest, id);
-    return new Tokenizer(runner, specialTokens(config, (token) => runner.token_to_id(token)), greatest + 1);
+    return new Tokenizer(runner, file, prompt);
+  }
+
+  #normalize(text: string): string {
+    return this.#runner.normalizer ? this.#runner.normalizer.normalize(text) : text;
   }
 
   /**
    * @param text any text; lone surrogates count as U+FFFD
-   * @param options length limit; a longer text loses its end, but keeps an end token
+   * @param options length limit; a longer text loses its end, but keeps the tokens that the file's template puts after it
    * @returns ids, with the special tokens that the file's template adds
    * @throws DataError when the text is longer than `MAX_TEXT_LENGTH`
    */
@@ -78,13 +106,33 @@ export class Tokenizer implements SpecialIds {
     if (text.length > MAX_TEXT_LENGTH) {
       throw new DataError('Tokenizer.encode', `the text has ${text.length} characters, expected at most ${MAX_TEXT_LENGTH}`);
     }
-    if (!(maxLength >= 2)) throw new DataError('Tokenizer.encode', `maxLength must be at least 2, got ${maxLength}`);
-    const { ids } = this.#runner.encode(text.replace(/\p{Surrogate}/gu, '\ufffd'));
-    if (ids.length <= maxLength) return ids;
-    const last = ids[ids.length - 1]!;
-    const cut = ids.slice(0, maxLength);
-    if (last === this.eos) cut[maxLength - 1] = last;
-    return cut;
+    const { before, after } = this.#template;
+    const least = Math.max(2, before.length + after.length);
+    if (!(maxLength >= least)) throw new DataError('Tokenizer.encode', `maxLength must be at least ${least}, got ${maxLength}`);
+    const ids = [...before];
+    const enough = maxLength - after.length;
+    this.#body((this.#prompt + text).replace(/\p{Surrogate}/gu, '\ufffd'), ids, enough);
+    if (ids.length > enough) ids.length = enough;
+    for (const id of after) ids.push(id);
+    return ids;
+  }
+
+  /** Adds the ids of a text to `ids`, all of them or at least as many as are enough. */
+  #body(text: string, ids: number[], enough: number): void {
+    for (const part of this.#added.split(text)) {
+      if (ids.length >= enough) return;
+      if (typeof part === 'number') {
+        ids.push(part);
+        continue;
+      }
+      for (const inner of this.#addedNormal.split(this.#normalize(part))) {
+        if (typeof inner === 'number') ids.push(inner);
+        else for (const piece of this.#cut(inner)) {
+          if (ids.length >= enough) return;
+          this.#pairs.encode(piece, ids, enough);
+        }
+      }
+    }
   }
 
   /**
@@ -113,14 +161,16 @@ export class Tokenizer implements SpecialIds {
   }
 
   /**
-   * @param ids token ids
+   * @param ids token ids; those that the vocabulary lacks count for nothing
    * @returns the text, without special tokens
    */
   decode(ids: Iterable<number>): string {
-    const list = Array.from(ids);
-    if (list.length === 0) return '';
-    // clean_up_tokenization_spaces would join " ." and the like, which the reference does not do for these files
-    return this.#runner.decode(list, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const token = this.#silent.has(id) ? undefined : this.#tokens[id];
+      if (token !== undefined) tokens.push(token);
+    }
+    return this.#runner.decoder ? this.#runner.decoder.decode_chain(tokens).join('') : tokens.join(' ');
   }
 }
 

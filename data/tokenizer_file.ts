@@ -1,4 +1,7 @@
+import type { PairModel } from './byte_pairs.ts';
 import { DataError } from './errors.ts';
+import type { TextCutter } from './text_cutter.ts';
+import { checkStages, type Json } from './tokenizer_stages.ts';
 
 /** Ids of the tokens with a role; undefined where a file has none. */
 export interface SpecialIds {
@@ -6,6 +9,33 @@ export interface SpecialIds {
   readonly eos: number | undefined;
   readonly bos: number | undefined;
   readonly unk: number | undefined;
+}
+
+/** A token that stands for itself in any text. */
+export interface AddedToken {
+  readonly content: string;
+  readonly id: number;
+  /** Left out of decoded text. */
+  readonly special: boolean;
+  /** Looked for after normalisation. */
+  readonly normalized: boolean;
+}
+
+/** Ids that stand around every text. */
+export interface Template {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+/** A checked `tokenizer.json`. */
+export interface TokenizerFile {
+  readonly model: PairModel;
+  readonly added: readonly AddedToken[];
+  readonly template: Template;
+  readonly special: SpecialIds;
+  readonly cut: TextCutter;
+  /** What @huggingface/tokenizers gets: the normaliser and the decoder in a form that it runs as the reference does. */
+  readonly stages: object;
 }
 
 /** Names that tokens with a role have in the files we know, tried in this order. */
@@ -18,86 +48,103 @@ const NAMES: Record<keyof SpecialIds, readonly string[]> = {
 
 /** Greatest id that a vocabulary may use. */
 const MAX_ID = 4_194_303;
+const WHERE = 'Tokenizer.fromJSON';
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
- * Regular expressions that a file may carry, by exact text. A pattern from a file runs on the user's text, and a pattern
- * that backtracks can take minutes on one line, so others are refused.
- */
-const KNOWN_PATTERNS: ReadonlySet<string> = new Set([
-  // our own file: what separates words
-  '[\t-\r \u0085\u1680\u2028\u2029]+',
-  // Llama 3
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-]);
-
-/** The parts that the runner wants to see, even when they are empty. */
-const PARTS = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
-
-/**
- * Checks a parsed `tokenizer.json` before any of it is used.
+ * Checks a parsed `tokenizer.json` before any of it is used. Its truncation and padding are not used: both are asked for call by call. What stands around a text is what its template
+ * says; `add_bos_token` and `add_eos_token` of a config count for nothing beside a tokenizer.json, as in transformers 5.
  * @param json the file
- * @returns the file with absent parts set to null
- * @throws DataError when it is no tokenizer, an id is out of range, or a pattern is not known
- */
-export function checkTokenizerFile(json: object): object {
-  const where = 'Tokenizer.fromJSON';
-  const file = json as { model?: { vocab?: unknown }; added_tokens?: unknown } | null;
-  if (typeof file !== 'object' || file === null || typeof file.model !== 'object' || file.model === null) {
-    throw new DataError(where, 'expected a tokenizer.json with an object "model", got something else');
-  }
-  const { vocab } = file.model;
-  if (typeof vocab !== 'object' || vocab === null) {
-    throw new DataError(where, `expected a vocabulary in "model.vocab", got ${typeof vocab}`);
-  }
-  if (!Array.isArray(vocab)) {
-    for (const [token, id] of Object.entries(vocab)) checkId(where, token, id);
-  }
-  if (file.added_tokens !== undefined && !Array.isArray(file.added_tokens)) {
-    throw new DataError(where, `expected a list "added_tokens", got ${typeof file.added_tokens}`);
-  }
-  for (const token of (file.added_tokens ?? []) as { content?: unknown; id?: unknown }[]) {
-    if (typeof token?.content !== 'string' || token.content === '') {
-      throw new DataError(where, `expected every added token to have a text "content", got ${JSON.stringify(token)}`);
-    }
-    checkId(where, token.content, token.id);
-  }
-  const { normalizer, pre_tokenizer, decoder } = json as Record<string, unknown>;
-  checkPatterns([normalizer, pre_tokenizer, decoder]);
-  return { ...PARTS, ...json };
-}
-
-function checkId(where: string, token: string, id: unknown): void {
-  if (!(Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID)) {
-    throw new DataError(where, `the id of ${JSON.stringify(token)} must be an integer from 0 to ${MAX_ID}, got ${JSON.stringify(id)}`);
-  }
-}
-
-/** Walks the small parts of the file and refuses every `Regex` that is not on the list. */
-function checkPatterns(part: unknown): void {
-  if (typeof part !== 'object' || part === null) return;
-  for (const [name, value] of Object.entries(part)) {
-    if (name === 'Regex' && !KNOWN_PATTERNS.has(String(value))) {
-      throw new DataError('Tokenizer.fromJSON', `the pattern ${JSON.stringify(value)} is not on the list of those known to be fast`);
-    }
-    checkPatterns(value);
-  }
-}
-
-/**
- * Finds the tokens with a role: by the names in the config, or else by the names that known files use.
  * @param config a parsed `tokenizer_config.json`
- * @param idOf id of a token, undefined when there is none
- * @returns their ids
- * @throws DataError when the config names a token that the vocabulary lacks
+ * @returns what is needed to run it
+ * @throws DataError when it is no tokenizer, an id is out of range, a pattern is not known, or it asks for something that is not done exactly
  */
-export function specialTokens(config: object, idOf: (token: string) => number | undefined): SpecialIds {
+export function checkTokenizerFile(json: unknown, config: object): TokenizerFile {
+  if (!isObject(json) || !isObject(json.model)) throw new DataError(WHERE, 'expected a tokenizer.json with an object "model", got something else');
+  const model = checkModel(json.model);
+  const added = checkAdded(json.added_tokens, model.vocab, isObject(json.normalizer));
+  const ids = new Map([...model.vocab, ...added.map(({ content, id }) => [content, id] as const)]);
+  const idOf = (token: string): number | undefined => ids.get(token);
+  const { normalizer, decoder, cut } = checkStages(json);
+  const stages = { normalizer, decoder, pre_tokenizer: null, model: { type: 'BPE', vocab: {}, merges: [] }, added_tokens: added, post_processor: null };
+  return { model, added, template: templateOf(json.post_processor), special: specialTokens(config, idOf), cut, stages };
+}
+
+function checkModel(model: Json): PairModel {
+  if (model.type !== undefined && model.type !== 'BPE') throw new DataError(WHERE, `model.type is ${JSON.stringify(model.type)}, expected "BPE"`);
+  if (!isObject(model.vocab)) throw new DataError(WHERE, `expected a vocabulary in "model.vocab", got ${typeof model.vocab}`);
+  const vocab = new Map(Object.entries(model.vocab)) as Map<string, number>;
+  for (const [token, id] of vocab) checkId(token, id);
+  if (!Array.isArray(model.merges)) throw new DataError(WHERE, `expected a list "model.merges", got ${typeof model.merges}`);
+  for (const key of ['dropout', 'continuing_subword_prefix', 'end_of_word_suffix']) {
+    if (model[key]) throw new DataError(WHERE, `model.${key} is ${JSON.stringify(model[key])}, expected none`);
+  }
+  for (const key of ['fuse_unk', 'byte_fallback', 'ignore_merges']) {
+    if (typeof (model[key] ?? false) !== 'boolean') throw new DataError(WHERE, `model.${key} is ${JSON.stringify(model[key])}, expected true or false`);
+  }
+  return { ...model, vocab } as unknown as PairModel;
+}
+
+function checkAdded(list: unknown, vocab: ReadonlyMap<string, number>, normalizes: boolean): AddedToken[] {
+  if (list !== undefined && list !== null && !Array.isArray(list)) throw new DataError(WHERE, `expected a list "added_tokens", got ${typeof list}`);
+  return ((list ?? []) as unknown[]).map((token) => {
+    if (!isObject(token) || typeof token.content !== 'string' || token.content === '') {
+      throw new DataError(WHERE, `expected every added token to have a text "content", got ${JSON.stringify(token)}`);
+    }
+    const { content, special = false } = token;
+    checkId(content, token.id);
+    if ((vocab.get(content) ?? token.id) !== token.id) {
+      throw new DataError(WHERE, `the added token ${JSON.stringify(content)} has the id ${token.id as number}, expected ${vocab.get(content)} as in the vocabulary`);
+    }
+    const flag = ['lstrip', 'rstrip', 'single_word'].find((name) => token[name] === true);
+    if (flag) throw new DataError(WHERE, `the added token ${JSON.stringify(content)} has ${flag}, expected none of lstrip, rstrip, single_word`);
+    return { content, id: token.id as number, special: special === true, normalized: normalizes && (token.normalized ?? special !== true) === true };
+  });
+}
+
+function checkId(token: string, id: unknown): void {
+  if (!(Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID)) {
+    throw new DataError(WHERE, `the id of ${JSON.stringify(token)} must be an integer from 0 to ${MAX_ID}, got ${JSON.stringify(id)}`);
+  }
+}
+
+/** What a config calls the token with a role. */
+function nameOf(config: Json, role: string): string | undefined {
+  const entry = Object.hasOwn(config, `${role}_token`) ? config[`${role}_token`] : undefined;
+  const name = isObject(entry) ? entry.content : entry;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** Reads the post-processor: ids before and after a single text. */
+function templateOf(part: unknown): Template {
+  if (part === null || part === undefined) return { before: [], after: [] };
+  const { type, processors, single, special_tokens: special } = part as Json;
+  if (type === 'ByteLevel') return { before: [], after: [] }; // offsets only
+  if (type === 'Sequence' && Array.isArray(processors)) {
+    return processors.map(templateOf).reduce((all, one) => ({ before: [...one.before, ...all.before], after: [...all.after, ...one.after] }), { before: [], after: [] });
+  }
+  if (type !== 'TemplateProcessing' || !Array.isArray(single)) throw new DataError(WHERE, `the post_processor ${JSON.stringify(type)} is not known, expected TemplateProcessing`);
+  const ids = (single as Json[]).map((item) => {
+    if (isObject(item?.Sequence)) return undefined; // the text
+    const token = isObject(item?.SpecialToken) ? String(item.SpecialToken.id) : '';
+    const entry = isObject(special) && Object.hasOwn(special, token) ? (special[token] as Json) : undefined;
+    if (!Array.isArray(entry?.ids)) throw new DataError(WHERE, `the template names ${JSON.stringify(token)}, which is not among its special_tokens`);
+    for (const id of entry.ids) checkId(token, id);
+    return entry.ids as number[];
+  });
+  const at = ids.indexOf(undefined);
+  if (at < 0 || ids.includes(undefined, at + 1)) throw new DataError(WHERE, 'the template of a single text has not one Sequence, expected it once');
+  return { before: ids.slice(0, at).flatMap((list) => list!), after: ids.slice(at + 1).flatMap((list) => list!) };
+}
+
+/** Finds the tokens with a role: by the names in the config, or else by the names that known files use. */
+function specialTokens(config: object, idOf: (token: string) => number | undefined): SpecialIds {
   const find = (role: keyof SpecialIds): number | undefined => {
-    const key = `${role}_token`;
-    const entry = Object.hasOwn(config, key) ? (config as Record<string, unknown>)[key] : undefined;
-    const named = typeof entry === 'object' && entry !== null ? (entry as { content?: unknown }).content : entry;
-    if (typeof named !== 'string') return NAMES[role].map(idOf).find((id) => id !== undefined);
+    const named = nameOf(config as Json, role);
+    if (named === undefined) return NAMES[role].map(idOf).find((id) => id !== undefined);
     const id = idOf(named);
-    if (id === undefined) throw new DataError('Tokenizer.fromJSON', `the config names ${named} as ${key}, which is not in the vocabulary`);
+    if (id === undefined) throw new DataError(WHERE, `the config names ${named} as ${role}_token, which is not in the vocabulary`);
     return id;
   };
   return { pad: find('pad'), eos: find('eos'), bos: find('bos'), unk: find('unk') };

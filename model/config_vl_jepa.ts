@@ -17,6 +17,8 @@ export interface VLJEPAConfig {
   readonly text: TextConfig;
   /** Inner width of EmbeddingGemma's pair of Dense layers before the head; 0 leaves them out (default). */
   readonly dense: number;
+  /** Text put before every text that the text encoder reads, such as EmbeddingGemma's "title: none | text: "; '' by default (spec section 1.4). */
+  readonly textPrompt: string;
   /** Text that stands in for a missing query; null means zero query tokens. */
   readonly defaultQuery: string | null;
   /** Pixel normalisation of [R, G, B] in 0..1. */
@@ -53,6 +55,7 @@ export function vlJepaConfig(json: unknown, where = 'config.json'): VLJEPAConfig
   if (std.some((value) => value <= 0)) c.fail('image_std', 'three numbers above 0');
   return Object.freeze({
     vision, predictor, text, defaultQuery, std,
+    textPrompt: c.has('text_prompt') ? c.text('text_prompt') : '',
     embeddingDim: c.int('embedding_dim'),
     pool: c.word('pool', ['all', 'query'], { fallback: 'all' }),
     predictorLayers: Object.freeze([first, end] as const),
