@@ -15,8 +15,8 @@ export interface Match {
 
 /** Problems of one kind that are told one by one. */
 const MOST_PROBLEMS = 1000;
-/** Cells of edit distance tables that all nearest names of one comparison may cost, about a second. */
-const NEAREST_WORK = 100_000_000;
+/** Cells of edit distance tables that all nearest names of one comparison may cost, some tenths of a second. */
+const NEAREST_WORK = 30_000_000;
 const WRAPPERS = /^(?:(?:model|vjepa2|encoder|text_model|language_model)\.)+/;
 
 /** Name without the prefixes that wrapper classes add: `vjepa2.encoder.layer.0.x` and `layer.0.x` are the same tensor. */

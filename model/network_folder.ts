@@ -46,7 +46,7 @@ export async function readJson(folder: FolderSource, name: string): Promise<unkn
   try {
     return /tokenizer\.json$/.test(name) ? parseLarge(text, where) : parseSettings(text, where);
   } catch (error) {
-    if (error instanceof WeightError && error.code === 'duplicate-field') throw new ConfigError(error.message);
+    if (error instanceof WeightError && ['duplicate-field', 'json-depth', 'text-too-large'].includes(error.code)) throw new ConfigError(error.message); // JSON, but none that is used
     const why = error instanceof Error ? error.message.replace(`${where}: `, '') : String(error);
     throw new ConfigError(`${where}: the text is not JSON, expected an object (${why})`);
   }
