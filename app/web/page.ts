@@ -23,6 +23,8 @@ let turn = 0;
 let current = -1;
 let following = true;
 let sought = '';
+/** Whether the names of all drawings have been read. */
+let namesKnown = false;
 
 const fail = (error: unknown): void => {
   const toast = element('toast', HTMLDivElement);
@@ -32,13 +34,12 @@ const fail = (error: unknown): void => {
 };
 const attempt = (work: () => Promise<void>): void => void work().catch(fail);
 
-// ——— news of the worker ———
-
 function heard(news: Told): void {
   if ('turn' in news && news.turn !== turn) return;
   switch (news.tell) {
     case 'progress': return panel.busy(news.what, news.part);
     case 'names': {
+      namesKnown = true;
       panel.ready();
       element('labels-title', HTMLElement).closest('section')!.querySelector<HTMLInputElement>('input[value=names]')!.disabled = false;
       return refresh();
@@ -75,8 +76,6 @@ function ended(): void {
   }
 }
 
-// ——— a moment ———
-
 let looking = false;
 
 /** Shows the labels of a window; while one answer is awaited, only the latest wish is kept. */
@@ -93,7 +92,9 @@ function refresh(): void {
   const index = current;
   client.call('look', { index }).then(({ labels }) => {
     element('bars-none', HTMLElement).hidden = labels.length > 0;
-    showBars(element('bars', HTMLOListElement), labels.slice(0, 8));
+    const bars = element('bars', HTMLOListElement);
+    if (index === current) bars.classList.remove('stale');
+    showBars(bars, labels.slice(0, 8));
   }, fail).finally(() => {
     looking = false;
     if (index !== current) refresh();
@@ -106,8 +107,6 @@ function sayCaption(): void {
   stage.say(caption?.text ?? '');
 }
 
-// ——— opening ———
-
 /** Begins a new stream. @returns its number */
 function begin(): number {
   timeline.clear(settings.threshold);
@@ -115,6 +114,8 @@ function begin(): number {
   following = true;
   sought = '';
   element('found', HTMLOutputElement).textContent = '';
+  element('bars', HTMLOListElement).classList.add('stale'); // what they say is of the last stream
+  showBars(element('ask-bars', HTMLOListElement), []);
   element('camera', HTMLButtonElement).setAttribute('aria-pressed', 'false');
   for (const button of document.querySelectorAll('#samples button')) button.setAttribute('aria-pressed', 'false');
   tally();
@@ -190,14 +191,13 @@ async function watchCamera(mine: number): Promise<void> {
   }
 }
 
-// ——— words ———
-
 async function setLabels(): Promise<void> {
   const all = document.querySelector<HTMLInputElement>('input[name=bank]:checked')?.value === 'names';
   element('label-field', HTMLLabelElement).hidden = all;
   const labels = element('labels', HTMLTextAreaElement).value.split(/[,\n]/).map(l => l.trim()).filter(Boolean);
   if (!all && labels.length === 0) return showBars(element('bars', HTMLOListElement), []);
   await client.call('labels', { labels: all ? 'names' : labels });
+  if (namesKnown) panel.ready();
   refresh();
 }
 
@@ -218,8 +218,6 @@ async function ask(): Promise<void> {
   if (answers.length === 0 || current < 0) return;
   showBars(element('ask-bars', HTMLOListElement), await client.call('ask', { index: current, question: element('question', HTMLInputElement).value.trim(), answers }));
 }
-
-// ——— wiring ———
 
 function wire(): void {
   const file = element('file', HTMLInputElement);
@@ -286,8 +284,6 @@ function wireSettings(): void {
   }
   form.addEventListener('submit', event => event.preventDefault());
 }
-
-// ——— start ———
 
 /** Why there is no WebGPU, or nothing. */
 async function noGpu(): Promise<string | undefined> {

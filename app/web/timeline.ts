@@ -17,6 +17,8 @@ export interface Caption {
 
 const TOP = 12;
 const BOTTOM = 26;
+/** A band narrower than this has no room for a word, pixels. */
+const NARROW = 64;
 const STEPS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 export class Timeline {
@@ -192,7 +194,8 @@ export class Timeline {
       const to = this.captions[i + 1]?.fromS ?? this.endS;
       const [a, b] = [this.part(c.fromS), this.part(Math.max(c.toS, to))];
       const wide = (b - a) * width;
-      const band = make('span', { text: wide > 26 ? c.text : '', kind: `${wide > 26 ? '' : 'narrow'}${c === current ? ' now' : ''}`.trim(), title: c.text });
+      const narrow = wide < NARROW; // the number of its row in the table, where there is no room for the text
+      const band = make('span', { text: wide < 14 ? '' : narrow ? String(i + 1) : c.text, kind: `${narrow ? 'narrow' : ''}${c === current ? ' now' : ''}`.trim(), title: c.text });
       band.style.left = `calc(${a * 100}% + 1px)`;
       band.style.width = `calc(${Math.max(0, b - a) * 100}% - 2px)`;
       return band;
@@ -200,6 +203,6 @@ export class Timeline {
   }
 
   private paintTable(): void {
-    this.rows.replaceChildren(...this.captions.map(c => make('tr', {}, make('td', { text: clock(c.fromS) }), make('td', { text: clock(c.toS) }), make('td', { text: c.text }), make('td', { text: c.score.toFixed(2) }))));
+    this.rows.replaceChildren(...this.captions.map((c, i) => make('tr', {}, make('td', { text: String(i + 1) }), make('td', { text: clock(c.fromS) }), make('td', { text: clock(c.toS) }), make('td', { text: c.text }), make('td', { text: c.score.toFixed(2) }))));
   }
 }

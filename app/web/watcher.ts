@@ -21,6 +21,8 @@ const AT_ONCE = 8;
 /** Small pictures of a stream that are shown beside each other. */
 const THUMBS = 16;
 const THUMB_SIDE = 96;
+/** More labels than this take a while, and progress is shown. */
+const MANY_LABELS = 128;
 
 interface Window {
   timeS: number;
@@ -60,6 +62,8 @@ export class Watcher {
   private names: TextVectors | undefined;
   private labels: TextVectors | undefined;
   private clipFrames = 0;
+  /** Lists of labels asked for so far. */
+  private wishes = 0;
   private stream: Stream | undefined;
   private readonly times = new Map<StageTime['stage'], { last: number; sum: number; n: number }>();
 
@@ -92,8 +96,10 @@ export class Watcher {
   }
 
   async setLabels({ labels }: Calls['labels']['in']): Promise<{ count: number }> {
-    if (labels === 'names') this.labels = this.names;
-    else this.labels = await this.timed('text', TextVectors.of(this.model, labels));
+    const mine = ++this.wishes;
+    const many = typeof labels !== 'string' && labels.length > MANY_LABELS;
+    const read = labels === 'names' ? this.names : await this.timed('text', TextVectors.of(this.model, labels, part => { if (many) this.tell({ tell: 'progress', what: `Reading ${labels.length.toLocaleString('en')} labels`, part }); }));
+    if (mine === this.wishes) this.labels = read; // a longer list that was typed before may be ready later
     return { count: this.labels?.texts.length ?? 0 };
   }
 
