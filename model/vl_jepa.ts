@@ -82,13 +82,12 @@ export class VLJEPA {
    * @param options device, dtype, progress, signal, what learns; for three folders also joint settings and the seed of the heads
    * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled
    */
-  static async fromPretrained(source: FolderInput | readonly File[] | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
+  static async fromPretrained(source: FolderInput | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
     if (isThreeFolders(source)) {
       const { fromBackbones } = await import('./backbones.ts'); // which imports this file
       return fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device: options.device ?? (await openDevice()) });
     }
-    const input = Array.isArray(source) ? new Map((source as readonly File[]).map((file) => [file.name, file])) : (source as FolderInput);
-    const { device, config, params, tokenizers } = await loadJoint(input, options);
+    const { device, config, params, tokenizers } = await loadJoint(source, options);
     return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...tokenizers });
   }
 

@@ -36,8 +36,8 @@ export interface FolderSource {
 /** A file of a folder that is in memory or was picked in a page. */
 export type FileContent = Blob | ArrayBuffer | Uint8Array;
 
-/** What {@link folderSource} takes: a directory path or base URL, a map or record of name → content, a directory handle of a page, or a folder. */
-export type FolderInput = string | URL | ReadonlyMap<string, FileContent> | Readonly<Record<string, FileContent>> | FileSystemDirectoryHandle | FolderSource;
+/** What {@link folderSource} takes: a directory path or base URL, a map or record of name → content, the files that a page's picker gave, a directory handle of a page, or a folder. */
+export type FolderInput = string | URL | readonly File[] | ReadonlyMap<string, FileContent> | Readonly<Record<string, FileContent>> | FileSystemDirectoryHandle | FolderSource;
 
 /** Opens checked names; the rest of a {@link FolderSource} is the same for all kinds. */
 interface Place {
@@ -49,7 +49,7 @@ interface Place {
 /**
  * Makes a folder of what holds files. Nothing is touched before the first `open` or `readText`.
  *
- * @param input directory path, base URL, map or record, directory handle, or a folder, which is returned as it is
+ * @param input directory path, base URL, map or record, picked files, directory handle, or a folder, which is returned as it is
  * @param options how to reach it
  * @returns the folder
  * @throws WeightError `source-type`
@@ -60,6 +60,7 @@ export function folderSource(input: FolderInput, options: SourceOptions = {}): F
     return new CheckedFolder(typeof place === 'string' ? directory(place) : baseUrl(place, options), '');
   }
   if (typeof input !== 'object' || input === null) throw new WeightError('source-type', 'folderSource: expected a path, URL, Map, record, directory handle or FolderSource');
+  if (Array.isArray(input)) return new CheckedFolder(files(pickedFiles(input as readonly File[])), '');
   if (input instanceof Map) return new CheckedFolder(files(input as ReadonlyMap<string, FileContent>), '');
   if ('getFileHandle' in input && typeof input.getFileHandle === 'function') return new CheckedFolder(handleFolder(input as FileSystemDirectoryHandle), '');
   if ('readText' in input && typeof input.readText === 'function') return input as FolderSource;
@@ -168,6 +169,19 @@ function baseUrl(url: URL, options: SourceOptions): Place {
     open: async (name) => openUrl(resolve(name), options, fence),
     ...(options.cache === undefined ? { readWhole: async (name: string) => fetchWhole(resolve(name), options, fence, TEXT_LIMIT) } : {}), // plain GET: small files are often served without ranges
   };
+}
+
+/** Files of `<input type="file" multiple>` by name, of `<input webkitdirectory>` by their path below the folder that was picked. */
+function pickedFiles(list: readonly File[]): ReadonlyMap<string, FileContent> {
+  const map = new Map<string, FileContent>();
+  for (const file of list) {
+    if (!(file instanceof Blob)) throw new WeightError('source-type', 'folderSource: an item of the list is no File');
+    const path = 'webkitRelativePath' in file ? file.webkitRelativePath : '';
+    const name = path.includes('/') ? path.slice(path.indexOf('/') + 1) : file.name;
+    if (map.has(name)) throw new WeightError('source-type', `folderSource: two files are called ${quote(name)}, expected names that differ (pick the folder instead of its files)`);
+    map.set(name, file);
+  }
+  return map;
 }
 
 /** Files by name. */

@@ -121,6 +121,16 @@ test('a folder opens no hostile name either, whatever asked for it', async () =>
   assert.is(await folder.open('absent.safetensors'), undefined);
 });
 
+test('picked files are found by name, and those of a picked folder by their path below it', async () => {
+  const file = (path: string, value: number): File => Object.defineProperty(new File([shard({ a: value }) as Uint8Array<ArrayBuffer>], path.split('/').at(-1)!), 'webkitRelativePath', { value: path.includes('/') ? path : '' });
+  const picked = folderSource([file('gemma/model.safetensors', 1), file('gemma/2_Dense/model.safetensors', 2)]);
+  assert.equal([...await (await openCheckpoint(picked)).getTensor('a')], [1]);
+  assert.equal([...await (await openCheckpoint(picked.sub('2_Dense'))).getTensor('a')], [2]);
+  assert.equal([...await (await openCheckpoint([file('model.safetensors', 3)])).getTensor('a')], [3]);
+  assert.throws(() => folderSource([file('model.safetensors', 1), file('model.safetensors', 2)]), (e: unknown) => e instanceof WeightError && e.code === 'source-type');
+  assert.throws(() => folderSource(['model.safetensors'] as never), (e: unknown) => e instanceof WeightError && e.code === 'source-type');
+});
+
 test('readText is strict UTF-8 and undefined when absent', async () => {
   const folder = folderSource({ 'config.json': utf8('{"x":"\u00e9"}'), 'bad.json': new Uint8Array([0xff]), 'bom.json': utf8('\ufeff{}') });
   assert.is(await folder.readText('config.json'), '{"x":"\u00e9"}');
