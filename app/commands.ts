@@ -1,6 +1,7 @@
 // Every command: its options, an example, and the module that does the work, loaded when it is called.
 import { MODEL, number, required, text } from './command_options.ts';
 import type { Command, Values } from './command_options.ts';
+import { DECODER_COMMANDS, TRAIN_DECODER_OPTIONS, trainDecoderCommand } from './decoder_commands.ts';
 import { CliError } from './errors.ts';
 import { TASK_COMMANDS } from './task_commands.ts';
 
@@ -68,13 +69,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   ...TASK_COMMANDS,
+  ...DECODER_COMMANDS,
   train: {
     summary: 'trains a small VL-JEPA on set E4, then on moving sprites and questions; the same command resumes after any kill',
     usage: '--preset nano --out DIR', most: 0,
     options: {
       preset: { type: 'string', value: 'NAME', help: 'recipe: nano, or tiny to try the machinery in seconds', default: 'nano' },
-      stage: { type: 'string', value: 'N', help: '1: pictures and names; 2: clips, questions and replayed pictures', default: '1' },
-      from: { type: 'string', value: 'DIR', help: 'weights that stage 2 starts from' },
+      stage: { type: 'string', value: 'N', help: '1: pictures and names; 2: clips, questions and replayed pictures; decoder: texts from vectors of a trained model', default: '1' },
+      from: { type: 'string', value: 'DIR', help: 'weights that stage 2 starts from, or the model that the decoder is for' },
+      ...TRAIN_DECODER_OPTIONS,
       out: { type: 'string', value: 'DIR', help: 'folder of the run', default: 'runs/nano' },
       'leave-out': { type: 'string', value: 'ARTIST', help: 'leave one training artist out and evaluate on it' },
       steps: { type: 'string', value: 'N', help: 'training steps instead of the recipe\'s' },
@@ -92,6 +95,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
     example: 'vl-jepa train --preset nano --leave-out twemoji --steps 300 --out runs/try',
     run: async v => {
+      if (text(v, 'stage') === 'decoder') return trainDecoderCommand(v);
       const { train } = await import('./train.ts');
       const n = (name: string, options?: { whole?: boolean; least?: number }): number | undefined => number('train', v, name, options);
       return train({

@@ -34,7 +34,7 @@ export const DECODER_NANO: DecoderRecipe = {
   name: 'nano',
   decoder: { model_type: 'vl_jepa_decoder', prefix_tokens: 4, max_tokens: 32, eos_token_id: 1, pad_token_id: 0, tokenizer: 'text', decoder_config: LLAMA },
   init: { linear: { fanIn: 1 }, embedding: { std: 0.09 } },
-  seed: 1, steps: 1200, batch: 128, lr: 3e-3, floor: 0.02, warmup: 60, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.99, noise: 0.1,
+  seed: 1, steps: 500, batch: 128, lr: 3e-3, floor: 0.02, warmup: 50, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.98, noise: 0.8,
 };
 
 /** Learns nothing worth having: seconds, to try the machinery and to test it. */

@@ -1,0 +1,86 @@
+// `vl-jepa caption`, and `vl-jepa ask` without candidates: what the Y-Decoder says of the user's files, with the nearest text of a bank beside it.
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { loadE4 } from '../data/e4.ts';
+import { openDevice } from '../engine/device.ts';
+import { TextDecoder } from '../model/text_decoder.ts';
+import type { DecodeOptions } from '../model/text_decoder.ts';
+import { VLJEPA } from '../model/vl_jepa.ts';
+import { askOpen, caption } from '../tasks/caption.ts';
+import type { Caption } from '../tasks/caption.ts';
+import { labelBank } from '../tasks/classify.ts';
+import { checkpointFolder } from './checkpoint_path.ts';
+import { isClip, loadVisual, visualInput } from './clips.ts';
+import { movingCaptions } from './decoder_lessons.ts';
+import { CliError } from './errors.ts';
+
+export interface CaptionFilesOptions extends DecodeOptions {
+  model?: string | undefined;
+  /** Folder whose `decoder/` is used in place of the model's. */
+  decoder?: string | undefined;
+  files: readonly string[];
+  query?: string | undefined;
+  /** Frames of a clip. */
+  frames?: number | undefined;
+  /** Text file with one text per line that is read out of beside the decoder; set E4's names, and captions where a file is a clip, by default. */
+  bank?: string | undefined;
+  json: boolean;
+}
+
+/** What is printed of one file. */
+export interface CaptionedFile {
+  file: string;
+  text: string;
+  logProbability: number;
+  /** All texts asked for, best first. */
+  texts: { text: string; logProbability: number; ended: boolean }[];
+  nearest: { text: string; score: number };
+}
+
+async function bankTexts(path: string | undefined, clips: boolean): Promise<string[]> {
+  if (path === undefined) {
+    const names = (await loadE4()).concepts.map(c => c.name);
+    return clips ? [...names, ...movingCaptions(names)] : names;
+  }
+  const text = await readFile(path, 'utf8').catch((error: Error) => { throw new CliError(`caption: --bank ${path} cannot be read, expected a text file with one text per line (${error.message})`); });
+  const texts = text.split(/\r?\n/).map(l => l.trim()).filter(Boolean);
+  if (texts.length === 0) throw new CliError(`caption: --bank ${path} holds no text, expected one per line`);
+  return texts;
+}
+
+/** Loads everything, asks, and releases it. */
+async function withFiles(command: string, options: CaptionFilesOptions, work: (model: VLJEPA, decoder: TextDecoder, pictures: Parameters<typeof caption>[2], more: DecodeOptions & { bank: ReturnType<typeof labelBank> }) => Promise<Caption[]>): Promise<CaptionedFile[]> {
+  const { files, model: folder, decoder: own, query: _, frames, bank: bankPath, json, ...decode } = options;
+  if (files.length === 0) throw new CliError(`${command}: there is no file, expected at least one picture or film`);
+  const visuals = await Promise.all(files.map(f => loadVisual(f, frames === undefined ? {} : { frames })));
+  const path = await checkpointFolder(folder);
+  const model = await VLJEPA.fromPretrained(path, { device: await openDevice() });
+  const decoder = await TextDecoder.fromPretrained(own ?? path, { model });
+  const bank = labelBank(model, await bankTexts(bankPath, visuals.some(isClip)));
+  const said: Caption[] = [];
+  for (const visual of visuals) said.push(...(await work(model, decoder, [visualInput(visual)], { ...decode, bank })));
+  bank.vectors.dispose();
+  decoder.dispose();
+  model.dispose();
+  const result = said.map(({ text, texts, nearest }, i) => ({
+    file: files[i]!, text, logProbability: texts[0]!.logProbability, texts: texts.map(({ text: t, logProbability, ended }) => ({ text: t, logProbability, ended })), nearest: { text: nearest[0]!.label, score: nearest[0]!.score },
+  }));
+  if (!json) for (const line of result) print(line);
+  return result;
+}
+
+function print({ file, text, texts, nearest }: CaptionedFile): void {
+  console.log(`${basename(file)}: ${text}${texts[0]!.ended ? '' : ' …'} (log p ${texts[0]!.logProbability.toFixed(2)}; nearest text: ${nearest.text}, ${nearest.score.toFixed(3)})`);
+  for (const other of texts.slice(1)) console.log(`  ${other.text}${other.ended ? '' : ' …'} (${other.logProbability.toFixed(2)})`);
+}
+
+/** `vl-jepa caption`. @param options files, query, decoding @returns per file what is said @throws CliError, WeightError without a decoder, ConfigError for that of another model */
+export const captionFiles = (options: CaptionFilesOptions): Promise<CaptionedFile[]> =>
+  withFiles('caption', options, (model, decoder, pictures, more) => caption(model, decoder, pictures, { ...more, ...(options.query !== undefined && { query: options.query }) }));
+
+/** `vl-jepa ask` without candidates. @param options files, question as `query`, decoding @returns per file the answer @throws as `captionFiles`, and CliError without a question */
+export function askFiles(options: CaptionFilesOptions): Promise<CaptionedFile[]> {
+  const { query } = options;
+  if (!query) throw new CliError('ask: --question is missing, expected a text');
+  return withFiles('ask', options, (model, decoder, pictures, more) => askOpen(model, decoder, pictures, query, more));
+}
