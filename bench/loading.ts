@@ -1,6 +1,6 @@
 // `node dist/bench/loading.js [--output FILE]`: full-size networks from the page cache into GPU buffers: GB/s, and memory seen from outside (Linux).
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '../weights/writer.ts';
 import type { WeightDtype } from '../model/weight_stream.ts';
@@ -24,7 +24,6 @@ for (const [network, stored, dtypes, changes] of CASES) {
   const folder = mkdtempSync(`${tmpdir()}/vl-jepa-loading-`);
   try {
     await makeFolder(folder, network, stored, changes);
-    readFileSync(`${folder}/config.json`);
     for (const dtype of dtypes) {
       let best: LoadRow | undefined;
       for (let round = 0; round < Number(values.rounds); round++) {
@@ -40,5 +39,5 @@ for (const [network, stored, dtypes, changes] of CASES) {
     rmSync(folder, { recursive: true });
   }
 }
-const report = { adapter, date: new Date().toISOString(), command: `node dist/bench/loading.js --rounds ${values.rounds}`, node: process.version, about: 'best time and worst memory of the rounds; files in the page cache', rows };
+const report = { adapter, date: new Date().toISOString(), command: `node dist/bench/loading.js --rounds ${values.rounds}`, node: process.version, cores: cpus().length, loadAverage: loadavg()[0], about: 'best time and worst memory of the rounds; files in the page cache; where the load average is above the cores, other programs had their share and only CPU seconds say what a load costs', rows };
 if (values.output) await writeFileAtomic(values.output, `${JSON.stringify(report, null, 1)}\n`);
