@@ -1,24 +1,18 @@
 /** `vl-jepa inspect`: what a checkpoint holds, checked against its config, without reading a value (Node only). */
 import { Tokenizer } from '../data/tokenizer.ts';
-import { predictorConfig, textConfig, visionConfig, vlJepaConfig } from '../model/config.ts';
-import { ConfigError, ConfigReader, isObject } from '../model/config_reader.ts';
-import { jointTensors } from '../model/joint_weights.ts';
+import { ConfigReader, isObject } from '../model/config_reader.ts';
+import { DECODER_FOLDER } from '../model/decoder_folder.ts';
 import { matchTensors } from '../model/match_tensors.ts';
 import { readJson } from '../model/network_folder.ts';
-import type { TensorSpec } from '../model/params.ts';
-import { predictorSkip, predictorTensors } from '../model/predictor.ts';
-import { readSentenceModules } from '../model/sentence_folder.ts';
-import type { DenseLayer } from '../model/sentence_folder.ts';
-import { TEXT_SKIP, textTensors } from '../model/text_encoder.ts';
 import { vocabularySize } from '../model/token_batch.ts';
-import { VISION_SKIP, visionTensors } from '../model/vision_encoder.ts';
 import { elementCount } from '../weights/dtype.ts';
 import { reason, WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
 import type { FolderSource } from '../weights/folder.ts';
-import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 import { openFileOrIndex, openFolder, openLooseFolder, placeOf, sizeWarnings } from './inspect_folder.ts';
+import { denseProblems, expectation } from './inspect_networks.ts';
+import type { Expectation } from './inspect_networks.ts';
 import { LazyList } from './json_output.ts';
 
 export { formatInspection } from './inspect_text.ts';
@@ -53,17 +47,6 @@ export interface InspectReport {
   readonly warnings: readonly string[];
 }
 
-/** A network's table and what may lie beside it. */
-interface Expectation {
-  readonly config: object;
-  readonly specs: readonly TensorSpec[];
-  readonly skip: readonly RegExp[];
-  /** Rows of the token table that each tokenizer file must fit; undefined where nothing is known. */
-  readonly vocabulary: Readonly<Record<string, number | undefined>>;
-  /** Layers with a folder of their own. */
-  readonly dense: readonly (DenseLayer & { readonly path: string })[];
-}
-
 /**
  * @param path folder of a network or of safetensors files, a safetensors file, or an index
  * @returns the report; `problems` is empty when names and shapes fit the config
@@ -80,7 +63,7 @@ export async function inspectCheckpoint(path: string): Promise<InspectReport> {
     return closing(await openLooseFolder(path, names), (opened) => plainReport(path, opened, problems));
   }
   const expected = await expectation(folder, json, `${path}/config.json`); // before the weights: a folder of another network says so first
-  return closing([await openFolder(path, names)], async ([checkpoint]) => {
+  const own = await closing([await openFolder(path, names)], async ([checkpoint]) => {
     const { found, skipped, problems } = matchTensors(checkpoint!, expected.specs, { where: path, skip: expected.skip });
     const parameters = [...found.values()].reduce((sum, name) => sum + elementCount(checkpoint!.info(name).shape), 0);
     const more = [...(await denseProblems(folder, expected.dense)), ...(await tokenizerProblems(folder, names, expected.vocabulary))];
@@ -92,6 +75,33 @@ export async function inspectCheckpoint(path: string): Promise<InspectReport> {
       problems: [...problems.map(({ message }) => message), ...more],
     };
   });
+  const joint = isObject(json) && json.model_type === 'vl_jepa';
+  return withParts(own, [...expected.parts, ...(joint && names.has(DECODER_FOLDER) ? [DECODER_FOLDER] : [])]);
+}
+
+/** Adds the reports of folders that belong to a model: its networks where they have their own, and its decoder. */
+async function withParts(own: InspectReport, parts: readonly string[]): Promise<InspectReport> {
+  let all = own;
+  for (const part of parts) {
+    const report = await inspectCheckpoint(`${own.path}/${part}`);
+    const before = all;
+    const dtypes = { ...before.dtypes };
+    for (const [dtype, bytes] of Object.entries(report.dtypes)) dtypes[dtype] = (dtypes[dtype] ?? 0) + bytes;
+    all = {
+      ...before, dtypes,
+      tensors: new LazyList(before.tensors.length + report.tensors.length, function* both() {
+        yield* before.tensors;
+        for (const tensor of report.tensors) yield { ...tensor, name: `${part}.${tensor.name}` };
+      }),
+      parameters: before.parameters + report.parameters,
+      bytes: before.bytes + report.bytes,
+      used: { tensors: before.used!.tensors + (report.used?.tensors ?? 0), parameters: before.used!.parameters + (report.used?.parameters ?? 0) },
+      skipped: [...before.skipped, ...report.skipped.map((name) => `${part}.${name}`)],
+      problems: [...before.problems, ...report.problems],
+      warnings: [...before.warnings, ...report.warnings],
+    };
+  }
+  return all;
 }
 
 async function closing<T>(opened: readonly Safetensors[], work: (opened: readonly Safetensors[]) => T | Promise<T>): Promise<T> {
@@ -104,50 +114,6 @@ async function closing<T>(opened: readonly Safetensors[], work: (opened: readonl
 
 function plainReport(path: string, opened: readonly Safetensors[], problems: readonly string[]): InspectReport {
   return { ...describe(path, opened), modelType: undefined, config: {}, used: undefined, skipped: [], problems };
-}
-
-async function expectation(folder: FolderSource, json: unknown, where: string): Promise<Expectation> {
-  const none = { skip: [], vocabulary: {}, dense: [] };
-  const reader = new ConfigReader(json, where);
-  const modelType = reader.json.model_type;
-  if (modelType === 'vjepa2') {
-    const config = visionConfig(json, where);
-    return { ...none, config, specs: visionTensors(config), skip: VISION_SKIP };
-  }
-  if (modelType === 'llama') {
-    const config = predictorConfig(json, where);
-    return { ...none, config, specs: predictorTensors(config), skip: predictorSkip(config, [0, config.layers], true), vocabulary: { 'tokenizer.json': config.vocabSize } };
-  }
-  if (modelType === 'gemma3_text') {
-    const config = textConfig(json, where);
-    const { dense, normalize } = await readSentenceModules(folder, config.hiddenSize);
-    return { config: { ...config, dense, normalize }, specs: textTensors(config), skip: TEXT_SKIP, dense, vocabulary: { 'tokenizer.json': config.vocabSize } };
-  }
-  if (modelType === 'vl_jepa') {
-    const config = vlJepaConfig(json, where);
-    return { ...none, config, specs: jointTensors(config), vocabulary: { 'tokenizer.json': config.text.vocabSize, 'query_tokenizer.json': config.predictor.vocabSize } };
-  }
-  if (modelType === undefined && reader.has('in_features')) return { ...none, ...denseModule(reader) };
-  throw new ConfigError(`${where}: model_type is ${modelType === undefined ? 'missing' : (JSON.stringify(modelType) ?? '').slice(0, 100)}, expected "vjepa2", "llama", "gemma3_text" or "vl_jepa"`);
-}
-
-/** The folder of one Dense layer of a sentence-transformers model. */
-function denseModule(c: ConfigReader): Pick<Expectation, 'config' | 'specs'> {
-  const layer = { inFeatures: c.int('in_features'), outFeatures: c.int('out_features'), bias: c.flag('bias', true) };
-  return { config: layer, specs: denseSpecs(layer) };
-}
-
-function denseSpecs({ inFeatures, outFeatures, bias }: DenseLayer): TensorSpec[] {
-  return [{ name: 'linear.weight', shape: [outFeatures, inFeatures], kind: 'linear' }, ...(bias ? [{ name: 'linear.bias', shape: [outFeatures], kind: 'bias' } as const] : [])];
-}
-
-async function denseProblems(folder: FolderSource, dense: Expectation['dense']): Promise<string[]> {
-  const problems: string[] = [];
-  for (const layer of dense) {
-    const checkpoint = await openCheckpoint(folder.sub(layer.path));
-    await closing([checkpoint], () => { problems.push(...matchTensors(checkpoint, denseSpecs(layer), { where: `${folder.name}/${layer.path}` }).problems.map(({ message }) => message)); });
-  }
-  return problems;
 }
 
 /** Tokenizers are read and built as loading does, so a broken pattern or vocabulary is told here. */

@@ -208,6 +208,16 @@ function networks(list: List): void {
   }
   for (const [key, value] of [['attn_logit_softcapping', 50], ['layer_types', ['full_attention']], ['layer_types', ['a', 'b']], ['layer_types', 'full_attention'], ['sliding_window_pattern', 0], ['query_pre_attn_scalar', 0], ['rope_local_base_freq', -1], ['use_bidirectional_attention', 'yes'], ['hidden_activation', 'gelu'], ['attention_bias', true], ['rope_parameters', {}]] as const) list.bad(`gemma: ${key} = ${JSON.stringify(value)}`, single({ ...GEMMA, [key]: value }, gemma), /config\.json/);
   for (const [key, value] of [['pool', 'max'], ['predictor_layers', [0, 9]], ['predictor_layers', [1, 1]], ['predictor_layers', 'x'], ['dense', -1], ['image_std', [0, 1, 1]], ['resize', 'x'], ['vision_config', null], ['predictor_config', []], ['text_config', 'x'], ['vision_config', { ...VISION, hidden_size: 0 }], ['text_config', { ...GEMMA, num_hidden_layers: 2 ** 30 }], ['max_text_tokens', 0], ['default_query', 5]] as const) list.bad(`joint: ${key} = ${String(JSON.stringify(value)).slice(0, 50)}`, single({ ...JOINT, [key]: value }, joint), /config\.json/);
+  const heads = joint.filter(({ name }) => !/^(vision|predictor|text)\./.test(name));
+  const { vision_config: _v, predictor_config: _p, text_config: _t, ...settings } = JOINT;
+  const under = (part: string, files: Files): Files => Object.fromEntries(Object.entries(files).map(([name, item]) => [`${part}/${name}`, item]));
+  const parts: Files = { ...single({ ...settings, parts: true }, heads), ...under('vision', single(VISION, vision)), ...under('predictor', sharded(LLAMA, llama)), ...under('text', SENTENCE) };
+  list.good('joint in parts', parts);
+  list.bad('joint in parts: a part is missing', Object.fromEntries(Object.entries(parts).filter(([name]) => !name.startsWith('text/'))), /text: config\.json is missing/);
+  list.bad('joint in parts: a part is another network', { ...parts, ...under('vision', single(LLAMA, llama)) }, /model_type is "llama", expected "vjepa2"/);
+  list.bad('joint in parts: a part lacks a tensor', { ...parts, 'vision/model.safetensors': zeros(vision.slice(1)) }, /vision: encoder\.embeddings.*is missing/);
+  list.bad('joint in parts: a head is missing', { ...parts, 'model.safetensors': zeros(heads.slice(1)) }, /visual_projection\.weight is missing/);
+  list.bad('joint with an empty decoder folder', { ...single(JOINT, joint), decoder: { folder: true } }, /decoder: the folder has neither/);
   for (const [name, config] of [['vision', VISION], ['llama', LLAMA], ['gemma', GEMMA], ['joint', JOINT]] as const) for (const [other, , specs] of TABLES) if (other !== name) list.bad(`config of ${name}, weights of ${other}`, single(config, specs));
 }
 
