@@ -9,7 +9,7 @@ const STREAM = 97;
 
 /**
  * One patch of slow waves per output: a random mixture of the 6 x 6 lowest cosines, the same for all colours, of norm near 1/3 for each colour.
- * Slow, because what moves leaves a dark and a bright rim, and a wave as long as the sprite tells which side is which; with white noise in its place motion was still at chance after 250 steps.
+ * Slow, because what moves leaves a dark and a bright rim, and a wave as long as the sprite tells which side is which. Without the difference, motion was still at chance after 250 steps of a search in PyTorch; with it, at 44 to 73 % (three sizes).
  * @param outputs rows @param side edge of the patch, pixels @param seed of the draws @returns [outputs, side, side]
  */
 export function slowWaves(outputs: number, side: number, seed: number): Float32Array {
