@@ -2,6 +2,7 @@
 import { ATTENTIONS } from './attentions.ts';
 import { PROFILES } from './case.ts';
 import type { Case, Profile } from './case.ts';
+import { DECODING } from './decoding.ts';
 import { LOSSES } from './losses.ts';
 import { MOVES } from './moves.ts';
 import { PRODUCTS } from './products.ts';
@@ -9,11 +10,11 @@ import { ROWS } from './rows.ts';
 import { STORED } from './stored.ts';
 import { TRAINING } from './training.ts';
 
-export const CASES: readonly Case[] = [...PRODUCTS, ...ATTENTIONS, ...ROWS, ...MOVES, ...LOSSES, ...TRAINING, ...STORED];
+export const CASES: readonly Case[] = [...PRODUCTS, ...ATTENTIONS, ...ROWS, ...MOVES, ...LOSSES, ...TRAINING, ...DECODING, ...STORED];
 
 /** Exports of kernels/index.ts without a row, with the reason. */
 export const NO_ROW: Readonly<Record<string, string>> = {
-  ADAMW_BLOCK: 'a number', backward: 'runs the gradients that have their own rows', reshape: 'shares the storage, no kernel runs',
+  ADAMW_BLOCK: 'a number', NO_BEAM: 'a number', backward: 'runs the gradients that have their own rows', reshape: 'shares the storage, no kernel runs',
   ropeTable1d: 'computed on the CPU in float64', ropeTable3d: 'computed on the CPU in float64', resizeCropNormalize: 'another name of preprocess',
 };
 

@@ -10,6 +10,7 @@ import { FULL_SIZE, SHIPPED } from './sizes.ts';
 /** The numbers that a tensor of any float type holds, decoded without a kernel. @param t any float tensor @returns [size] f32 */
 export async function decoded(t: Tensor): Promise<Float32Array> {
   if (t.dtype === 'f32') return t.read();
+  if (t.dtype === 'u32' || t.dtype === 'i32') return Float32Array.from(t.dtype === 'u32' ? new Uint32Array(await t.device.readBytes(t)) : new Int32Array(await t.device.readBytes(t)));
   if (t.dtype === 'f16') return f16ToF32(await t.readBits());
   if (t.dtype === 'bf16') return bf16ToF32(await t.readBits());
   const bits = t.dtype === 'i8' ? 8 : 4;
