@@ -2,6 +2,7 @@
 import { TASKS } from '../data/manifest.ts';
 import { MODEL, number, oneOf, required, text } from './command_options.ts';
 import type { Command, Option } from './command_options.ts';
+import { DECODE_OPTIONS, decodeValues } from './decoder_commands.ts';
 import { CliError } from './errors.ts';
 
 const FRAMES: Option = { type: 'string', value: 'N', help: 'frames taken from a film or animation', default: '16' };
@@ -44,15 +45,18 @@ export const TASK_COMMANDS: Readonly<Record<string, Command>> = {
     }),
   },
   ask: {
-    summary: 'the best of your answers to a question about each picture or film',
-    usage: 'FILE… --question TEXT --answers "yes,no"',
+    summary: 'the best of your answers to a question about each picture or film; without answers the decoder speaks',
+    usage: 'FILE… --question TEXT [--answers "yes,no"]',
     options: {
-      model: MODEL, question: { type: 'string', value: 'TEXT', help: 'the question' }, answers: { type: 'string', value: 'A,B,…|FILE', help: 'candidate answers with commas, or a text file with one per line' },
-      frames: FRAMES, top: { type: 'string', value: 'K', help: 'answers to show', default: '5' },
+      model: MODEL, question: { type: 'string', value: 'TEXT', help: 'the question' }, answers: { type: 'string', value: 'A,B,…|FILE', help: 'candidate answers with commas, or a text file with one per line; without them the decoder answers in its own words' },
+      ...DECODE_OPTIONS, frames: FRAMES, top: { type: 'string', value: 'K', help: 'candidates to show', default: '5' },
     },
     example: 'vl-jepa ask cat.png --question "What is this?" --answers "a cat,a dog"',
     run: async (v, files) => {
-      const [question, answers] = [required('ask', v, 'question'), required('ask', v, 'answers')];
+      const [question, answers] = [required('ask', v, 'question'), text(v, 'answers')];
+      if (answers === undefined) return (await import('./caption.ts')).askFiles({ ...decodeValues('ask', v, files), query: question });
+      const idle = Object.keys(DECODE_OPTIONS).find(o => o !== 'frames' && o !== 'method' && v[o] !== undefined);
+      if (idle) throw new CliError(`ask: --${idle} was given with --answers, expected one of them (candidates are chosen from, not decoded)`);
       return (await import('./tasks.ts')).askFiles({ model: text(v, 'model'), files, question, answers, frames: number('ask', v, 'frames', { least: 1 }), top: number('ask', v, 'top', { least: 1 })!, json: v.json === true });
     },
   },
