@@ -1,6 +1,6 @@
 """The official networks (Hugging Face transformers) in float64, and what the scripts beside this one share.
 
-    python3 -m venv venv && venv/bin/pip install torch transformers safetensors gguf
+    python3 -m venv venv && venv/bin/pip install torch transformers safetensors gguf accelerate
 
 Three places of the official code drop to float32 whatever the model's type (RMSNorm, the RoPE tables, softmax of the eager path); `exact` evaluates them in float64 too, so that
 the reference is the mathematics. NMSE is sum((a - b)^2) / sum(b^2), over positions that are not padding.
