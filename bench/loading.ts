@@ -39,5 +39,5 @@ for (const [network, stored, dtypes, changes] of CASES) {
     rmSync(folder, { recursive: true });
   }
 }
-const report = { adapter, date: new Date().toISOString(), command: `node dist/bench/loading.js --rounds ${values.rounds}`, node: process.version, cores: cpus().length, loadAverage: loadavg()[0], about: 'best time and worst memory of the rounds; files in the page cache; where the load average is above the cores, other programs had their share and only CPU seconds say what a load costs', rows };
+const report = { adapter, date: new Date().toISOString(), command: `node dist/bench/loading.js --rounds ${values.rounds}${values.only ? ` --only "${values.only}"` : ''}`, node: process.version, cores: cpus().length, loadAverage: loadavg()[0], about: 'best time and worst memory of the rounds; files in the page cache; where the load average is above the cores, other programs had their share and only CPU seconds say what a load costs', rows };
 if (values.output) await writeFileAtomic(values.output, `${JSON.stringify(report, null, 1)}\n`);
