@@ -8,16 +8,16 @@ import { fileURLToPath } from 'node:url';
 // that each lane loads per step of four k; group: tiles per workgroup, side by side along the columns; run: products that are summed before they join
 // the total, for rounding grows with the number of additions in a row. 16: in sums of their own, 8: within one step, which is twice as long and needs no
 // second row of sums. SwiftShader pays for every variable that is written, lavapipe for code that outgrows the processor's cache (8 there: half the rate).
-const FILES = {
+export const FILES = {
   matmul_lanes8: { lanes: 8, aTiles: 1, bTiles: 1, group: 1, run: 16 },
   matmul_lanes4: { lanes: 4, aTiles: 2, bTiles: 2, group: 1, run: 8 },
   matmul_single: { lanes: 1, aTiles: 1, bTiles: 2, group: 64, run: 16 },
 };
 
 const folder = dirname(fileURLToPath(import.meta.url));
-const each = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+export const each = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 
-const packed = (n, words, by) => each(Math.ceil(words.length / n), i => by + words.slice(i * n, (i + 1) * n).join(' '));
+export const packed = (n, words, by) => each(Math.ceil(words.length / n), i => by + words.slice(i * n, (i + 1) * n).join(' '));
 
 const epilogue = () => `
 fn activate(x: vec4f) -> vec4f {
@@ -29,7 +29,7 @@ fn activate(x: vec4f) -> vec4f {
 `;
 
 /** SwiftShader takes one shuffle for a quad, five instructions for a subgroup. */
-const broadcast = t => (t.lanes === 4 ? 'quadBroadcast' : 'subgroupBroadcast');
+export const broadcast = t => (t.lanes === 4 ? 'quadBroadcast' : 'subgroupBroadcast');
 
 const shared = t => {
   const shape = `${t.lanes * 4 * t.aTiles} × ${t.lanes * 4 * t.bTiles}`;
@@ -129,18 +129,7 @@ fn b_block_ragged(base: u32, k: u32, col: u32) -> mat4x4f {
   return mat4x4f(b_ragged(base, k, col), b_ragged(base, k + 1u, col), b_ragged(base, k + 2u, col), b_ragged(base, k + 3u, col));
 }
 
-${t.run === 8 ? `fn or_zero(m: mat4x4f, inside: bool) -> mat4x4f {
-  let zero = vec4f();
-  return mat4x4f(select(zero, m[0], inside), select(zero, m[1], inside), select(zero, m[2], inside), select(zero, m[3], inside));
-}
-
-// c + (Σ_i s[i] b[i] + Σ_i s'[i] b'[i]). By matrices, SwiftShader sums number by number in a register; by vectors it stores each of the sums.
-fn two_steps(c: vec4f, s: vec4f, b: mat4x4f, more_s: vec4f, more_b: mat4x4f) -> vec4f {
-  return c + (b * s + more_b * more_s);
-}` : `// c + Σ_i s[i] b[i], in order
-fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
-  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
-}`}
+${stepFunctions(t.run)}
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
   if (col >= params.n) { return; }
@@ -277,14 +266,36 @@ fn forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: 
 }
 `;
 
+/** How a step of k joins the sums of a row, as functions. */
+export const stepFunctions = run => (run === 8 ? `fn or_zero(m: mat4x4f, inside: bool) -> mat4x4f {
+  let zero = vec4f();
+  return mat4x4f(select(zero, m[0], inside), select(zero, m[1], inside), select(zero, m[2], inside), select(zero, m[3], inside));
+}
+
+// c + (Σ_i s[i] b[i] + Σ_i s'[i] b'[i]). By matrices, SwiftShader sums number by number in a register; by vectors it stores each of the sums.
+fn two_steps(c: vec4f, s: vec4f, b: mat4x4f, more_s: vec4f, more_b: mat4x4f) -> vec4f {
+  return c + (b * s + more_b * more_s);
+}` : `// c + Σ_i s[i] b[i], in order
+fn step(c: vec4f, s: vec4f, b: mat4x4f) -> vec4f {
+  return c + fma(vec4f(s.w), b[3], fma(vec4f(s.z), b[2], fma(vec4f(s.y), b[1], s.x * b[0])));
+}`);
+
+/**
+ * Writes texts, or with --check says which files differ from them.
+ * @param script whose texts @param outputs by file name without .wgsl
+ */
+export function emit(script, outputs) {
+  for (const [name, text] of Object.entries(outputs)) {
+    const path = join(folder, `${name}.wgsl`);
+    if (process.argv.includes('--check')) {
+      if (readFileSync(path, 'utf8') !== text) {
+        console.error(`kernels/${name}.wgsl is stale: run node kernels/${script}`);
+        process.exitCode = 1;
+      }
+    } else writeFileSync(path, text);
+  }
+}
+
 const outputs = Object.fromEntries(Object.entries(FILES).map(([name, t]) => [name, head(t) + epilogue() + loads(t) + entry(t, false) + entry(t, true)]));
 outputs.split_sum = sum();
-for (const [name, text] of Object.entries(outputs)) {
-  const path = join(folder, `${name}.wgsl`);
-  if (process.argv.includes('--check')) {
-    if (readFileSync(path, 'utf8') !== text) {
-      console.error(`kernels/${name}.wgsl is stale: run node kernels/gen_matmul.mjs`);
-      process.exitCode = 1;
-    }
-  } else writeFileSync(path, text);
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) emit('gen_matmul.mjs', outputs);

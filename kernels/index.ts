@@ -18,6 +18,7 @@ export { add, addScalar, div, exp, mul, scale, sub } from './elementwise.ts';
 export { embedding } from './embedding.ts';
 export { full } from './fill.ts';
 export { geglu, swiglu } from './gated.ts';
+export { gatedLinear } from './gated_linear.ts';
 export { clipFactor, gradNorm } from './grad_norm.ts';
 export { infoNCE } from './info_nce.ts';
 export type { InfoNCE, InfoNCEOptions } from './info_nce.ts';

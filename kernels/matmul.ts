@@ -120,6 +120,18 @@ function splitsFor({ groups, splits: wanted }: Plan, tiles: number, k: number): 
 }
 
 /**
+ * The tile of a product, for kernels that put more than one into a dispatch.
+ * @param device where @param a left operand @param b right operand @param sizes of the product
+ * @returns name of its file, or undefined: the sums are cut into parts, or matrix units take the product
+ */
+export function uncutTile(device: Device, a: Tensor, b: Tensor, sizes: Sizes): string | undefined {
+  if (device.matrixUnits && a.dtype === 'f16' && b.dtype === 'f16' && override === undefined) return undefined;
+  const plan = planFor(device, sizes);
+  const { kernel, rows, cols } = plan.tile;
+  return splitsFor(plan, Math.ceil(sizes.m / rows) * Math.ceil(sizes.n / cols) * sizes.batch, sizes.k).splits === 1 ? kernel?.name : undefined;
+}
+
+/**
  * The product behind `matmul`, `linear` and their gradients: y = act(op(a) op(b) + bias) + residual. Checks nothing and records no gradient.
  * Long sums are cut into parts along k, written apart and added in a fixed order, so results are the same in every run.
  * @param device where @param product operands, sizes and what follows the sum @param shape of y, as many elements as batch · m · n

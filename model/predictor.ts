@@ -5,7 +5,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { attention } from '../kernels/attention.ts';
 import { concat } from '../kernels/concat.ts';
 import { embedding } from '../kernels/embedding.ts';
-import { swiglu } from '../kernels/gated.ts';
+import { gatedLinear } from '../kernels/gated_linear.ts';
 import { linear } from '../kernels/linear.ts';
 import { reshape } from '../kernels/reshape.ts';
 import { rmsNorm } from '../kernels/rms_norm.ts';
@@ -196,7 +196,7 @@ export class Predictor {
     const mixed = look(layer, q, k, project('v_proj', kvHeads));
     const h = linear(reshape(mixed, [batch, tokens, heads * headDim]), p.get('self_attn.o_proj.weight'), undefined, { residual: x });
     const n2 = rmsNorm(h, p.get('post_attention_layernorm.weight'), { eps, unitOffset: 0 });
-    const wide = swiglu(linear(n2, p.get('mlp.gate_proj.weight')), linear(n2, p.get('mlp.up_proj.weight'))); // [B,N,inner]
+    const wide = gatedLinear(n2, p.get('mlp.gate_proj.weight'), p.get('mlp.up_proj.weight'), { activation: 'silu' }); // [B,N,inner]
     return linear(wide, p.get('mlp.down_proj.weight'), undefined, { residual: h });
   }
 

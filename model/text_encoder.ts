@@ -5,7 +5,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { attention } from '../kernels/attention.ts';
 import { add, scale } from '../kernels/elementwise.ts';
 import { embedding } from '../kernels/embedding.ts';
-import { geglu } from '../kernels/gated.ts';
+import { gatedLinear } from '../kernels/gated_linear.ts';
 import { l2Normalize } from '../kernels/l2_normalize.ts';
 import { linear } from '../kernels/linear.ts';
 import { meanPool } from '../kernels/mean_pool.ts';
@@ -179,7 +179,7 @@ export class TextEncoder {
     const attended = this.attend(this.norm(x, p.get('input_layernorm.weight')), p.at('self_attn.'), layer);
     const h = add(x, this.norm(attended, p.get('post_attention_layernorm.weight')));
     const n = this.norm(h, p.get('pre_feedforward_layernorm.weight'));
-    const wide = geglu(linear(n, p.get('mlp.gate_proj.weight')), linear(n, p.get('mlp.up_proj.weight'))); // [B,T,inner]
+    const wide = gatedLinear(n, p.get('mlp.gate_proj.weight'), p.get('mlp.up_proj.weight'), { activation: 'gelu_tanh' }); // [B,T,inner]
     return add(h, this.norm(linear(wide, p.get('mlp.down_proj.weight')), p.get('post_feedforward_layernorm.weight')));
   }
 

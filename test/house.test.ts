@@ -117,7 +117,7 @@ rule('no shader text inside TypeScript', async () => {
 /** Shader files whose wrapper has another name. */
 const OWNERS: Readonly<Record<string, string>> = {
   attention_lanes4: 'attention', attention_lanes8: 'attention', attention_rows: 'attention', attention_tiled32: 'attention', attention_tiled64: 'attention', attention_tile: 'attention_backward', attention_scalar: 'attention',
-  matmul_lanes4: 'matmul', matmul_lanes8: 'matmul', matmul_single: 'matmul', split_sum: 'matmul', matmul_tiled128: 'matmul_table', matmul_tiled128_k8: 'matmul_table', matmul_tiled64: 'matmul_table', matmul_tiled32: 'matmul_table', matmul_subgroup: 'matmul', rope_adjacent: 'rope',
+  gated_linear_lanes4: 'gated_linear', gated_linear_lanes8: 'gated_linear', gated_linear_single: 'gated_linear', matmul_lanes4: 'matmul', matmul_lanes8: 'matmul', matmul_single: 'matmul', split_sum: 'matmul', matmul_tiled128: 'matmul_table', matmul_tiled128_k8: 'matmul_table', matmul_tiled64: 'matmul_table', matmul_tiled32: 'matmul_table', matmul_subgroup: 'matmul', rope_adjacent: 'rope',
   layer_norm_group: 'layer_norm', rms_norm_group: 'rms_norm', softmax_group: 'softmax', l2_normalize_group: 'l2_normalize',
 };
 /** Functions for other shaders: no op, so no wrapper. */

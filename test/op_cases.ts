@@ -106,6 +106,11 @@ const products: readonly OpCase[] = [
       ...both(d, (x, w, b, residual) => ops.linear(x!, w!, b, { activation, residual }), [[m!, k!], [n!, k!], [n!], [m!, n!]], 0.2),
     ]),
   ])),
+  ...(['silu', 'gelu_tanh'] as const).map(activation => onEveryTile(`gatedLinear ${activation}`, d =>
+    [[8, 4, 12], [5, 3, 7], [4, 1100, 4]].flatMap(([m, k, n]) => [
+      ...both(d, (x, gate, up) => ops.gatedLinear(x!, gate!, up!, { activation }), [[m!, k!], [n!, k!], [n!, k!]], 0.2),
+      ops.gatedLinear(Tensor.from(d, random([m!, k!], 5), [m!, k!]), Tensor.from(d, random([n!, k!], 6), [n!, k!]), Tensor.from(d, random([n!, k!], 7), [n!, k!]), { activation }),
+    ]))),
   {
     name: 'linear of bytes',
     run: d => (d.language.has('packed_4x8_integer_dot_product') ? (['none', 'gelu', 'gelu_tanh', 'silu'] as const).flatMap(activation => [undefined, ops.full(d, [7], 1)].map(bias =>

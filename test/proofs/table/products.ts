@@ -1,5 +1,6 @@
 // Matrix products, with what follows them in their epilogue.
 import { size } from '../../../engine/tensor.ts';
+import { gatedLinearGradRef, gatedLinearRef } from '../../../kernels/gated_linear.ref.ts';
 import * as ops from '../../../kernels/index.ts';
 import { linearGradRef, linearRef } from '../../../kernels/linear.ref.ts';
 import { matmulGradRef, matmulRef } from '../../../kernels/matmul.ref.ts';
@@ -97,6 +98,26 @@ function linear(name: string, activations: readonly Affine['activation'][], exac
   });
 }
 
+interface Gated { readonly m: number; readonly n: number; readonly k: number; readonly activation: 'silu' | 'gelu_tanh'; readonly tile: TileName }
+
+const gatedLinear = proof<Gated>({
+  name: 'gatedLinear', ops: ['gatedLinear'],
+  draw: r => {
+    const { m, n, k } = sizes(r);
+    const lead = r.pick([[m], [1, m], ...(m % 2 ? [] : [[2, m / 2]])]);
+    const grown = { most: 1e3, scale: 0.3 };
+    return {
+      inputs: [half([...lead, k], { ...grown, grad: !r.chance(0.2) }), weight([n, k], { ...grown, grad: !r.chance(0.2) }), weight([n, k], { ...grown, grad: !r.chance(0.2) })],
+      options: { m, n, k, activation: r.pick(['silu', 'gelu_tanh']), tile: tile(r) },
+    };
+  },
+  run: ([x, gate, up], { tile: forced, activation }) => onTile(forced, () => ops.gatedLinear(x!, gate!, up!, { activation })),
+  reference: ([x, gate, up], { options }, round) => gatedLinearRef(x!, gate!, up!, options, round),
+  backward: ([x, gate, up], dy, { options }, round) => gatedLinearGradRef(x!, gate!, up!, dy, options, round),
+  limit: 1e-11, nonfinite: 'not finite',
+  rows: () => ({ inputs: [0, undefined, undefined], outputs: [0] }),
+});
+
 const HEAVY = [{
   name: 'a training step of 16,384 tokens', case: {
     inputs: [float([16_384, 96]), float([64, 96]), float([64])], options: { lead: [16_384], m: 16_384, n: 64, k: 96, bias: true, residual: false, activation: 'none', tile: undefined } as Affine,
@@ -126,4 +147,4 @@ const patchEmbed = proof<Patches>({
 });
 
 /** Entries of this group. */
-export const PROOFS: readonly Proof[] = [matmul, linear('linear', ['none'], true), linear('linear with an activation', ['gelu', 'gelu_tanh', 'silu'], false), patchEmbed];
+export const PROOFS: readonly Proof[] = [matmul, linear('linear', ['none'], true), linear('linear with an activation', ['gelu', 'gelu_tanh', 'silu'], false), gatedLinear, patchEmbed];
