@@ -3,6 +3,7 @@ import { AddedTokens } from './added_tokens.ts';
 import { exchangeByteDecoder } from './byte_decoder.ts';
 import { BytePairs } from './byte_pairs.ts';
 import { DataError } from './errors.ts';
+import { orderMarks } from './mark_order.ts';
 import { readOwnJson } from './platform.ts';
 import type { TextCutter } from './text_cutter.ts';
 import { checkTokenizerFile, type SpecialIds, type Template, type TokenizerFile } from './tokenizer_file.ts';
@@ -39,6 +40,8 @@ export interface BatchOptions extends EncodeOptions {
 export class Tokenizer implements SpecialIds {
   readonly #runner: Runner;
   readonly #prompt: string;
+  /** The Unicode normal form with which normalisation begins, if it does. */
+  readonly #form: string | undefined;
   readonly #pairs: BytePairs;
   readonly #cut: TextCutter;
   readonly #template: Template;
@@ -53,8 +56,9 @@ export class Tokenizer implements SpecialIds {
   /** one more than the greatest id */
   readonly vocabSize: number;
 
-  private constructor(runner: Runner, { model, added, template, special, cut }: TokenizerFile, prompt: string) {
+  private constructor(runner: Runner, { model, added, template, special, cut, form }: TokenizerFile, prompt: string) {
     this.#runner = runner;
+    this.#form = form;
     this.#prompt = prompt;
     exchangeByteDecoder(runner.decoder);
     this.#pairs = new BytePairs(model);
@@ -92,7 +96,8 @@ export class Tokenizer implements SpecialIds {
   }
 
   #normalize(text: string): string {
-    return this.#runner.normalizer ? this.#runner.normalizer.normalize(text) : text;
+    if (!this.#runner.normalizer) return text;
+    return this.#runner.normalizer.normalize(this.#form ? orderMarks(text, this.#form.includes('K')) : text);
   }
 
   /**

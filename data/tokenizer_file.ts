@@ -34,6 +34,8 @@ export interface TokenizerFile {
   readonly template: Template;
   readonly special: SpecialIds;
   readonly cut: TextCutter;
+  /** The Unicode normal form with which normalisation begins, if it does. */
+  readonly form: string | undefined;
   /** What @huggingface/tokenizers gets: the normaliser and the decoder in a form that it runs as the reference does. */
   readonly stages: object;
 }
@@ -66,9 +68,9 @@ export function checkTokenizerFile(json: unknown, config: object): TokenizerFile
   const added = checkAdded(json.added_tokens, model.vocab, isObject(json.normalizer));
   const ids = new Map([...model.vocab, ...added.map(({ content, id }) => [content, id] as const)]);
   const idOf = (token: string): number | undefined => ids.get(token);
-  const { normalizer, decoder, cut } = checkStages(json);
+  const { normalizer, form, decoder, cut } = checkStages(json);
   const stages = { normalizer, decoder, pre_tokenizer: null, model: { type: 'BPE', vocab: {}, merges: [] }, added_tokens: added, post_processor: null };
-  return { model, added, template: templateOf(json.post_processor), special: specialTokens(config, idOf), cut, stages };
+  return { model, added, template: templateOf(json.post_processor), special: specialTokens(config, idOf), cut, form, stages };
 }
 
 function checkModel(model: Json): PairModel {

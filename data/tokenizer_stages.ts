@@ -9,6 +9,8 @@ const WHERE = 'Tokenizer.fromJSON';
 /** The stages of a file around its model. */
 export interface Stages {
   readonly normalizer: Json | null;
+  /** The Unicode normal form with which normalisation begins, if it does. */
+  readonly form: string | undefined;
   readonly decoder: Json | null;
   readonly cut: TextCutter;
 }
@@ -22,7 +24,12 @@ export interface Stages {
 export function checkStages(json: Json): Stages {
   const normalizer = sequence(json.normalizer, 'normalizer', 'normalizers', normalizerPart);
   const spaceless = JSON.stringify(normalizer) === '{"type":"Replace","pattern":{"String":" "},"content":"▁"}';
-  return { normalizer, decoder: sequence(json.decoder, 'decoder', 'decoders', decoderPart), cut: textCutter(json.pre_tokenizer, spaceless) };
+  return { normalizer, form: firstForm(normalizer), decoder: sequence(json.decoder, 'decoder', 'decoders', decoderPart), cut: textCutter(json.pre_tokenizer, spaceless) };
+}
+
+function firstForm(stage: Json | null): string | undefined {
+  if (stage?.type === 'Sequence') return firstForm(((stage.normalizers as Json[])[0] ?? null));
+  return /^NFK?[CD]$/.test(String(stage?.type)) ? String(stage!.type) : undefined;
 }
 
 /** Applies `one` to a stage, or to all parts of a Sequence; a part may become none or several. */
