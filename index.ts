@@ -14,6 +14,7 @@ export * from './kernels/index.ts';
 export { compileModel } from './model/compile.ts';
 export type { CompileOptions, CompileProgress } from './model/compile.ts';
 export { VLJEPA } from './model/vl_jepa.ts';
+export { SentenceEncoder } from './model/sentence_encoder.ts';
 export type { Clip, LoadModelOptions, Picture, Pictures, Progress } from './model/vl_jepa.ts';
 export { decodePicture } from './data/picture.ts';
 export { DataError } from './data/errors.ts';

@@ -5,7 +5,7 @@ import { patternOf, refuse, type Json } from './tokenizer_stages.ts';
 export type TextCutter = (text: string) => Iterable<string>;
 
 /** Words of GPT-2, which a ByteLevel part with its own expression means. */
-export const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
  * Regular expressions that a file may carry, by exact text, and what they are in JavaScript, where \s is another set and (?i: may be missing. A pattern from a file runs on the

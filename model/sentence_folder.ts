@@ -61,6 +61,50 @@ export async function readSentenceModules(folder: FolderSource, hiddenSize: numb
   return Object.freeze({ dense: Object.freeze(dense), normalize });
 }
 
+/** What a folder says about its texts. */
+export interface SentenceSettings {
+  /** Prompts by name, in the folder's order. */
+  readonly prompts: ReadonlyMap<string, string>;
+  /** Name of the prompt that is used when none is asked for. */
+  readonly defaultPrompt: string | undefined;
+  /** Tokens of a text at most, its ends included; undefined where the folder sets no limit. */
+  readonly maxTokens: number | undefined;
+  /** How errors call the file of the prompts. */
+  readonly where: string;
+}
+
+/** A `model_max_length` beyond this means that there is none. */
+const NO_LIMIT = 1e6;
+
+/**
+ * Reads config_sentence_transformers.json (prompts) and the limit, where they are: max_seq_length of sentence_bert_config.json, or model_max_length of tokenizer_config.json, where
+ * version 6 writes it.
+ *
+ * @param folder the folder
+ * @returns prompts, default and limit; none of them for a plain folder
+ * @throws ConfigError for a prompt that is no text, a default that is not among them, or texts that are to be put in lower case
+ */
+export async function readSentenceSettings(folder: FolderSource): Promise<SentenceSettings> {
+  const where = `${folder.name}/config_sentence_transformers.json`;
+  const [said, limits] = [await readJson(folder, 'config_sentence_transformers.json'), await readJson(folder, 'sentence_bert_config.json')];
+  const listed = said === undefined ? undefined : new ConfigReader(said, where);
+  const prompts = listed?.object('prompts');
+  const byName = new Map(Object.keys(prompts?.json ?? {}).map((name) => [name, prompts!.text(name)]));
+  const defaultPrompt = listed?.has('default_prompt_name') ? listed.text('default_prompt_name', 'the name of a prompt') : undefined;
+  if (defaultPrompt !== undefined && !byName.has(defaultPrompt)) listed!.fail('default_prompt_name', `one of ${[...byName.keys()].join(', ') || 'no prompts'}`);
+  const limit = limits === undefined ? undefined : new ConfigReader(limits, `${folder.name}/sentence_bert_config.json`);
+  limit?.off('do_lower_case', 'texts are encoded as they are');
+  const maxTokens = limit?.has('max_seq_length') ? limit.int('max_seq_length', { min: 2 }) : await tokenizerLimit(folder);
+  return Object.freeze({ prompts: byName, defaultPrompt, maxTokens, where });
+}
+
+async function tokenizerLimit(folder: FolderSource): Promise<number | undefined> {
+  const json = await readJson(folder, 'tokenizer_config.json');
+  if (json === undefined) return undefined;
+  const c = new ConfigReader(json, `${folder.name}/tokenizer_config.json`);
+  return Number(c.json.model_max_length ?? NO_LIMIT) >= NO_LIMIT ? undefined : c.int('model_max_length', { min: 2 });
+}
+
 async function moduleConfig(folder: FolderSource, path: string): Promise<ConfigReader> {
   const name = `${path}/config.json`;
   const json = await readJson(folder, name);
@@ -70,15 +114,15 @@ async function moduleConfig(folder: FolderSource, path: string): Promise<ConfigR
 
 async function checkMeanPooling(folder: FolderSource, path: string, width: number): Promise<void> {
   const c = await moduleConfig(folder, path);
-  c.must('word_embedding_dimension', width, 'the width of the network');
+  c.must('word_embedding_dimension', width, 'the width of the network'); // as older versions write it
+  c.must('embedding_dimension', width, 'the width of the network');
   c.must('include_prompt', true, 'prompt tokens are part of the mean');
-  c.must('pooling_mode', 'mean', 'mean over real tokens');
-  if (!c.has('pooling_mode')) {
-    if (!c.flag('pooling_mode_mean_tokens', false)) c.fail('pooling_mode_mean_tokens', 'true', 'mean over real tokens');
-    for (const key of Object.keys(c.json)) {
-      if (key.startsWith('pooling_mode_') && key !== 'pooling_mode_mean_tokens') c.off(key, 'mean over real tokens alone');
-    }
-  }
+  const mode = c.json.pooling_mode;
+  if (c.has('pooling_mode') && mode !== 'mean' && !(Array.isArray(mode) && mode.length === 1 && mode[0] === 'mean')) c.fail('pooling_mode', '"mean"', 'mean over real tokens');
+  if (c.has('pooling_mode')) return; // and the flags of older versions count no more
+  c.must('pooling_mode_mean_tokens', true, 'mean over real tokens');
+  const flags = Object.keys(c.json).filter((key) => key.startsWith('pooling_mode_'));
+  for (const key of flags) if (key !== 'pooling_mode_mean_tokens') c.off(key, 'mean over real tokens alone');
 }
 
 async function readDense(folder: FolderSource, path: string, width: number): Promise<DenseLayer & { path: string }> {
@@ -88,6 +132,8 @@ async function readDense(folder: FolderSource, path: string, width: number): Pro
   if (typeof activation !== 'string' || activation.split('.').at(-1) !== 'Identity') c.fail('activation_function', 'Identity');
   const inFeatures = c.int('in_features');
   if (inFeatures !== width) c.fail('in_features', `${width}`, 'the width before it');
+  c.off('use_residual', 'a plain linear layer');
+  for (const key of ['module_input_name', 'module_output_name']) c.must(key, 'sentence_embedding', 'it works on the sentence vector');
   return { path, inFeatures, outFeatures: c.int('out_features'), bias: c.flag('bias', true) };
 }
 
