@@ -3,6 +3,7 @@ import { loadE4 } from '../../data/e4.ts';
 import { openFrames } from '../../data/frame_source.ts';
 import type { Picture } from '../../data/picture.ts';
 import { QUESTIONS } from '../../data/questions.ts';
+import { SPRITES } from '../../data/sprites.ts';
 import { rgbOf } from '../../data/video_animation.ts';
 import { openDevice } from '../../engine/device.ts';
 import { Tensor } from '../../engine/tensor.ts';
@@ -79,7 +80,7 @@ export class Watcher {
     this.model = model;
     if (files.includes('decoder/config.json')) this.decoder = await YDecoder.fromPretrained(folder, { model });
     const card = JSON.parse((await folder.readText('metrics.json')) ?? '{}') as { clips?: { frames?: number } }; // written beside the weights by what measured them
-    this.clipFrames = card.clips?.frames ?? 0;
+    this.clipFrames = card.clips === undefined ? 0 : (card.clips.frames ?? SPRITES.frames);
     const { vision } = model.config;
     return {
       adapter: device.adapter.notice, software: device.adapter.class === 'software', side: vision.cropSize, clipFrames: this.clipFrames, decoder: this.decoder !== undefined,
@@ -135,7 +136,8 @@ export class Watcher {
     const times = await source.times();
     const { durationS, width, height, decoder } = source;
     stream.thumbGapS = durationS / THUMBS;
-    const wanted = sampleTimes(times, durationS, settings);
+    if (times.length === 1) stream.settings = { ...settings, framesPerWindow: 1, strideFrames: 1 }; // a still picture is no clip
+    const wanted = sampleTimes(times, durationS, stream.settings);
     void (async () => {
       try {
         const frames = source.frames(wanted);
