@@ -30,12 +30,12 @@ const CONFIG = { model_type: 'vl_jepa', embedding_dim: 16, vision_config: vision
 const TOKENIZER = {
   version: '1.0', truncation: null, padding: null,
   added_tokens: ['<pad>', '<eos>', '<bos>', '<unk>'].map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
-  normalizer: null, pre_tokenizer: { type: 'Whitespace' }, decoder: null,
+  normalizer: null, pre_tokenizer: { type: 'WhitespaceSplit' }, decoder: null,
   post_processor: {
     type: 'TemplateProcessing', single: [{ SpecialToken: { id: '<bos>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '<eos>', type_id: 0 } }], pair: [],
     special_tokens: { '<bos>': { id: '<bos>', ids: [2], tokens: ['<bos>'] }, '<eos>': { id: '<eos>', ids: [1], tokens: ['<eos>'] } },
   },
-  model: { type: 'WordLevel', vocab: { '<pad>': 0, '<eos>': 1, '<bos>': 2, '<unk>': 3, what: 4, colour: 5 }, unk_token: '<unk>' },
+  model: { type: 'BPE', vocab: { '<pad>': 0, '<eos>': 1, '<bos>': 2, '<unk>': 3, what: 4, colour: 5 }, merges: [], unk_token: '<unk>', ignore_merges: true },
 };
 
 const build = (d: Device, fields: object = {}, options: object = {}): VLJEPA => VLJEPA.fromConfig({ ...CONFIG, ...fields }, { device: d, seed: 7, init: { linear: { fanIn: 1 } }, ...options });
