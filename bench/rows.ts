@@ -5,6 +5,8 @@ import { crossEntropy } from '../kernels/cross_entropy.ts';
 import { crossEntropyGradRef, crossEntropyRef } from '../kernels/cross_entropy.ref.ts';
 import { geglu, swiglu } from '../kernels/gated.ts';
 import { geglu as gegluRef, gegluGradRef, swiglu as swigluRef, swigluGradRef } from '../kernels/gated.ref.ts';
+import { gatedLinear } from '../kernels/gated_linear.ts';
+import { gatedLinearGradRef, gatedLinearRef } from '../kernels/gated_linear.ref.ts';
 import { l2Normalize } from '../kernels/l2_normalize.ts';
 import { l2NormalizeGradRef, l2NormalizeRef } from '../kernels/l2_normalize.ref.ts';
 import { layerNorm } from '../kernels/layer_norm.ts';
@@ -53,6 +55,15 @@ function activations(use: string, profile: Profile, op: 'gelu' | 'silu', x: Rows
   });
 }
 
+function gatedLinears(use: string, m: number, k: number, n: number, activation: 'silu' | 'gelu_tanh'): Case[] {
+  const sizes = { m, n, k, activation };
+  return pair({
+    op: 'gatedLinear', use, profile: 'quick', shape: text([m, k, n]), limit: 1e-11, flop: [4 * m * n * k, 8 * m * n * k], inputs: [{ shape: [m, k], grad: true }, { shape: [n, k], grad: true }, { shape: [n, k], grad: true }],
+    run: ([x, gate, up]) => gatedLinear(x!, gate!, up!, { activation }), forward: whole(([x, gate, up]) => gatedLinearRef(x!, gate!, up!, sizes)),
+    backward: whole(([x, gate, up], dy) => gatedLinearGradRef(x!, gate!, up!, dy, sizes)),
+  });
+}
+
 function gates(use: string, profile: Profile, op: 'swiglu' | 'geglu', x: Rows): Case[] {
   const [run, reference, slopes] = op === 'swiglu' ? [swiglu, swigluRef, swigluGradRef] as const : [geglu, gegluRef, gegluGradRef] as const;
   return pair({
@@ -90,6 +101,7 @@ export const ROWS: readonly Case[] = [
   ...normalised('shipped embeddings', 'quick', [batch, dim]),
   ...activations('shipped vision MLP', 'quick', 'gelu', [batch, v.mlpSize]),
   ...activations('shipped predictor MLP', 'quick', 'silu', [batch, p.intermediateSize]),
+  ...gatedLinears('shipped predictor', batch, p.hiddenSize, p.intermediateSize, 'silu'),
   ...gates('shipped predictor', 'quick', 'swiglu', [batch, p.intermediateSize]),
   ...gates('shipped text', 'quick', 'geglu', [words, t.intermediateSize]),
   ...pools('shipped text', 'quick', [batch, textTokens, t.hiddenSize], true),

@@ -1,5 +1,5 @@
 // The picture of the comparison, from the JSON files, and its figures as Markdown on stdout: node dist/bench/peers/chart.js [OUT.svg] [REPORT.json …].
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomic } from '../../weights/writer.ts';
 import type { PeersReport } from '../peers.ts';
@@ -109,7 +109,7 @@ export function markdownTable(panels: readonly Panel[]): string {
 }
 
 async function main([out = 'docs/peers.svg', ...files]: readonly string[]): Promise<void> {
-  const wanted = files.length ? files : ['lavapipe', 'swiftshader', 'chromium-swiftshader'].map(n => `bench/results/peers-${n}.json`);
+  const wanted = files.length ? files : ['lavapipe', 'swiftshader', 'chromium-swiftshader'].map(n => `bench/results/peers-${n}.json`).filter(existsSync);
   const reports = wanted.map(file => JSON.parse(readFileSync(file, 'utf8')) as PeersReport);
   const panels = reports.map(panelOf);
   await writeFileAtomic(out, drawChart(panels));
