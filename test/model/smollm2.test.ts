@@ -55,7 +55,8 @@ async function run(causal: boolean, dtype: WeightDtype, limit: number): Promise<
 }
 
 test.when(FOLDER !== undefined, WHY, 'causal: 30 layers, logits, and the likeliest next token everywhere', () => run(true, 'f32', 1e-10));
-test.when(FOLDER !== undefined, WHY, 'bidirectional: 30 layers', () => run(false, 'f32', 1e-10));
+// The weights were trained causally: the other way round rounding grows from layer to layer, and the official float32 run itself is 1.9e-10 from float64 (1.0e-12 causally).
+test.when(FOLDER !== undefined, WHY, 'bidirectional: 30 layers', () => run(false, 'f32', 4e-10));
 test.when(FOLDER !== undefined, WHY, 'embeddings of ids are the rows of the table', async () => {
   const d = await device();
   const inputs = await tensorsOf('inputs');
