@@ -91,19 +91,29 @@ function metaspace(part: Json): TextCutter {
   };
 }
 
-const UTF8 = new TextEncoder();
-const PLAIN = /^[!-~]*$/;
-
 /** GPT-2's letter for each byte: printable Latin-1 stands for itself, the rest for letters from U+0100 on. */
 const LETTERS: readonly string[] = (() => {
   let next = 256;
   return Array.from({ length: 256 }, (_, b) => String.fromCharCode((b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae ? b : next++));
 })();
 
+const UTF8 = new TextEncoder();
+const UNITS = Uint16Array.from(LETTERS, (letter) => letter.charCodeAt(0));
+const UTF16 = new TextDecoder('utf-16le', { ignoreBOM: true }); // every machine that runs WebGPU is little-endian
+/** Bytes from which a decoder call is cheaper than joining letters one by one. */
+const MANY = 256;
+const PLAIN = /^[!-~]*$/;
+
 /** The UTF-8 bytes of a text as letters. */
 function byteLetters(text: string): string {
   if (PLAIN.test(text)) return text;
+  const bytes = UTF8.encode(text);
+  if (bytes.length > MANY) {
+    const units = new Uint16Array(bytes.length);
+    for (let i = 0; i < bytes.length; i++) units[i] = UNITS[bytes[i]!]!;
+    return UTF16.decode(units);
+  }
   let letters = '';
-  for (const byte of UTF8.encode(text)) letters += LETTERS[byte]!;
+  for (let i = 0; i < bytes.length; i++) letters += LETTERS[bytes[i]!]!;
   return letters;
 }
