@@ -106,8 +106,10 @@ const gatedLinear = proof<Gated>({
     const { m, n, k } = sizes(r);
     const lead = r.pick([[m], [1, m], ...(m % 2 ? [] : [[2, m / 2]])]);
     const grown = { most: 1e3, scale: 0.3 };
+    const frozen = r.chance(0.25); // nothing kept for a backward
+    const learns = (): { grad: boolean } => ({ grad: !frozen && !r.chance(0.2) });
     return {
-      inputs: [half([...lead, k], { ...grown, grad: !r.chance(0.2) }), weight([n, k], { ...grown, grad: !r.chance(0.2) }), weight([n, k], { ...grown, grad: !r.chance(0.2) })],
+      inputs: [half([...lead, k], { ...grown, ...learns() }), weight([n, k], { ...grown, ...learns() }), weight([n, k], { ...grown, ...learns() })],
       options: { m, n, k, activation: r.pick(['silu', 'gelu_tanh']), tile: tile(r) },
     };
   },
