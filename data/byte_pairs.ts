@@ -33,6 +33,7 @@ export class BytePairs {
   readonly #whole: boolean;
   readonly #short = new Int32Array(KEPT);
   #room = new Room(KEPT);
+  #buckets: Buckets | undefined; // made for the first long piece
 
   /**
    * @param model vocabulary, merges in order of rank, and what happens to characters without an entry
@@ -137,28 +138,34 @@ export class BytePairs {
     }
   }
 
-  /** The same with all pairs in a heap by rank, then place; symbols are a list with links, and a pair that has changed is passed over. */
+  /**
+   * The same for many symbols, which are a list with links. Pairs wait in the bucket of their rank; a bucket is taken whole, from left to right. Only a pair that appears with a rank
+   * that is already being taken, or was, goes through a heap by rank, then place. A pair that has changed is passed over.
+   */
   #mergeLong(ids: Int32Array): number {
     const count = ids.length;
     if (this.#room.next.length < count) this.#room = new Room(count);
     const { next, previous, rank, heap } = this.#room;
+    const buckets = (this.#buckets ??= new Buckets(this.#merges.ranks));
     const { find, rank: ranks, joined } = this.#merges;
     heap.clear();
+    let taken = -1; // rank of the bucket that is being taken
+    let [left, right, slot] = [-1, -1, -1]; // the pair before: runs of one character ask for the same one again and again
     const pair = (i: number): void => { // the pair that starts at i
-      const slot = next[i]! < count ? find(ids[i]!, ids[next[i]!]!) : -1;
-      rank[i] = slot < 0 ? -1 : ranks[slot]!;
-      if (slot >= 0) heap.push(ranks[slot]! * POSITIONS + i);
+      rank[i] = -1;
+      if (next[i]! >= count) return;
+      if (ids[i] !== left || ids[next[i]!] !== right) {
+        left = ids[i]!;
+        right = ids[next[i]!]!;
+        slot = find(left, right);
+      }
+      if (slot < 0) return;
+      const order = rank[i] = ranks[slot]!;
+      if (order > taken) buckets.add(order, i);
+      else heap.push(order * POSITIONS + i);
     };
-    for (let i = 0; i < count; i++) {
-      next[i] = i + 1;
-      previous[i] = i - 1;
-    }
-    for (let i = 0; i < count; i++) pair(i);
-    while (heap.size > 0) {
-      const key = heap.pop();
-      const order = Math.floor(key / POSITIONS);
-      const at = key - order * POSITIONS;
-      if (rank[at] !== order) continue;
+    const merge = (at: number, order: number): void => {
+      if (rank[at] !== order) return;
       const gone = next[at]!;
       ids[at] = joined[find(ids[at]!, ids[gone]!)]!;
       rank[gone] = -1;
@@ -166,12 +173,94 @@ export class BytePairs {
       if (next[at]! < count) previous[next[at]!] = at;
       pair(at);
       if (previous[at]! >= 0) pair(previous[at]!);
+    };
+    for (let i = 0; i < count; i++) {
+      next[i] = i + 1;
+      previous[i] = i - 1;
     }
-    let left = 0;
-    for (let i = 0; i < count; i = next[i]!) ids[left++] = ids[i]!;
+    for (let i = 0; i < count; i++) pair(i);
+    while ((taken = buckets.take()) >= 0) {
+      const { places, count: most } = buckets;
+      for (let p = 0; p < most; p++) {
+        const at = places[p]!;
+        while (heap.size > 0 && heap.top < taken * POSITIONS + at) {
+          const key = heap.pop();
+          const order = Math.floor(key / POSITIONS);
+          merge(key - order * POSITIONS, order);
+        }
+        merge(at, taken);
+      }
+      while (heap.size > 0) {
+        const key = heap.pop();
+        const order = Math.floor(key / POSITIONS);
+        merge(key - order * POSITIONS, order);
+      }
+    }
+    let kept = 0;
+    for (let i = 0; i < count; i = next[i]!) ids[kept++] = ids[i]!;
     if (count > KEPT) this.#room = new Room(KEPT);
-    return left;
+    return kept;
   }
+}
+
+/** Places by rank: lists of nodes in one growing array, and the ranks that have any in a heap. */
+class Buckets {
+  readonly #first: Int32Array; // node by rank, -1: none
+  readonly #ranks = new Heap();
+  #place = new Int32Array(256);
+  #next = new Int32Array(256); // node
+  #nodes = 0;
+  /** Places of the bucket that was taken last, growing, in front of `count`. */
+  places = new Int32Array(256);
+  count = 0;
+
+  /** @param ranks how many there are */
+  constructor(ranks: number) {
+    this.#first = new Int32Array(ranks).fill(-1);
+  }
+
+  add(rank: number, place: number): void {
+    const node = this.#nodes++;
+    if (node === this.#place.length) {
+      this.#place = wider(this.#place);
+      this.#next = wider(this.#next);
+    }
+    const before = this.#first[rank]!;
+    if (before < 0) this.#ranks.push(rank);
+    this.#place[node] = place;
+    this.#next[node] = before;
+    this.#first[rank] = node;
+  }
+
+  /** Takes the bucket of the lowest rank; -1 when there is none. */
+  take(): number {
+    this.count = 0;
+    if (this.#ranks.size === 0) {
+      if (this.#nodes > KEPT) [this.#place, this.#next, this.places] = [new Int32Array(256), new Int32Array(256), new Int32Array(256)];
+      this.#nodes = 0;
+      return -1;
+    }
+    const rank = this.#ranks.pop();
+    let sorted = true;
+    for (let node = this.#first[rank]!; node >= 0; node = this.#next[node]!) { // the last that came is the first
+      if (this.count === this.places.length) this.places = wider(this.places);
+      const place = this.#place[node]!;
+      if (this.count > 0 && place > this.places[this.count - 1]!) sorted = false;
+      this.places[this.count++] = place;
+    }
+    this.#first[rank] = -1;
+    const mine = this.places.subarray(0, this.count);
+    if (sorted) mine.reverse();
+    else mine.sort();
+    return rank;
+  }
+}
+
+/** @param list full @returns the same with as much room again */
+function wider<T extends Int32Array | Float64Array>(list: T): T {
+  const more = new (list.constructor as new (length: number) => T)(list.length * 2);
+  more.set(list);
+  return more;
 }
 
 /** Smallest key first, in one growing array. */
@@ -179,15 +268,17 @@ class Heap {
   #keys = new Float64Array(256);
   size = 0;
 
+  get top(): number {
+    return this.#keys[0]!;
+  }
+
   clear(): void {
     this.size = 0;
   }
 
   push(key: number): void {
     if (this.size === this.#keys.length) {
-      const wider = new Float64Array(this.size * 2);
-      wider.set(this.#keys);
-      this.#keys = wider;
+      this.#keys = wider(this.#keys);
     }
     const keys = this.#keys;
     let i = this.size++;

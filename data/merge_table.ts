@@ -47,6 +47,8 @@ export class MergeTable {
   /** By slot. */
   readonly rank: Int32Array;
   readonly joined: Int32Array;
+  /** One more than the highest rank. */
+  readonly ranks: number;
   /** Slot of a pair of ids, negative when they are never joined. */
   readonly find: (left: number, right: number) => number;
   /** Whether any merge ever goes across the border between these two characters. */
@@ -61,6 +63,7 @@ export class MergeTable {
   constructor(merges: readonly (string | readonly [string, string])[], ids: ReadonlyMap<string, number>, opaque: ReadonlySet<number>) {
     const pairs = new PairSlots(merges.length);
     const borders = new PairSlots(merges.length);
+    this.ranks = merges.length;
     this.rank = new Int32Array(pairs.slots);
     this.joined = new Int32Array(pairs.slots);
     let cuts = true;

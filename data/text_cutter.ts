@@ -102,18 +102,26 @@ const UNITS = Uint16Array.from(LETTERS, (letter) => letter.charCodeAt(0));
 const UTF16 = new TextDecoder('utf-16le', { ignoreBOM: true }); // every machine that runs WebGPU is little-endian
 /** Bytes from which a decoder call is cheaper than joining letters one by one. */
 const MANY = 256;
+/** Characters up to which plain ASCII, a word with its space say, is cheaper letter by letter than through the encoder. */
+const FEW = 64;
 const PLAIN = /^[!-~]*$/;
 
 /** The UTF-8 bytes of a text as letters. */
 function byteLetters(text: string): string {
   if (PLAIN.test(text)) return text;
+  let letters = '';
+  if (text.length <= FEW) {
+    let i = 0;
+    for (; i < text.length && text.charCodeAt(i) < 0x80; i++) letters += LETTERS[text.charCodeAt(i)]!;
+    if (i === text.length) return letters;
+    letters = '';
+  }
   const bytes = UTF8.encode(text);
   if (bytes.length > MANY) {
     const units = new Uint16Array(bytes.length);
     for (let i = 0; i < bytes.length; i++) units[i] = UNITS[bytes[i]!]!;
     return UTF16.decode(units);
   }
-  let letters = '';
   for (let i = 0; i < bytes.length; i++) letters += LETTERS[bytes[i]!]!;
   return letters;
 }

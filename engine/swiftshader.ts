@@ -65,7 +65,7 @@ async function unpack(): Promise<string> {
     }
     for (const name of FILES) await access(join(fresh, name));
     await writeFile(join(fresh, 'complete'), version);
-    await rm(folder, { recursive: true, force: true });
+    if (!(await access(join(folder, 'complete')).then(() => true, () => false))) await rm(folder, { recursive: true, force: true }); // else another process uses it by now
     await rename(fresh, folder);
   } catch (cause) {
     await rm(fresh, { recursive: true, force: true });

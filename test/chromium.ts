@@ -42,8 +42,11 @@ async function unpackChromium(): Promise<string> {
     }
   }
   await writeFile(join(fresh, 'complete'), version);
-  await rm(folder, { recursive: true, force: true });
-  await rename(fresh, folder);
+  if (await exists(join(folder, 'complete'))) await rm(fresh, { recursive: true }); // another process was faster
+  else {
+    await rm(folder, { recursive: true, force: true });
+    await rename(fresh, folder);
+  }
   return folder;
 }
 

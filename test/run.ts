@@ -1,6 +1,6 @@
 // Runs the test files: node dist/test/run.js [--node | --browser] [part of a file name …]. Both places without a flag.
-// Prints a line `N passed, N failed`; a file that ran nothing is a failure. In Node, files go to one process after the other, a few each: a driver that keeps something of
-// every bind group it ever made (lavapipe does, and dies near 70,000 of them) starts afresh, and one that dies takes only its own files along.
+// Prints a line `N passed, N failed`; a file that ran nothing is a failure. Two things run at a time: processes with a few files each (a driver that dies takes only its own files
+// along), and first of all the page, if it is asked for.
 import { fork } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -38,50 +38,59 @@ if (files.length === 0) {
 
 /** Files per process. */
 const PART = 12;
+/** Things that run at a time. */
+const LANES = 2;
+/** Files that take longest: they begin first, each in a process of its own. */
+const LONG = ['app/train', 'proofs/ops', 'app/commands', 'app/tasks', 'data/tokenizer_parity', 'engine/poison', 'kernels/matmul_tiled', 'model/weight_stream', 'app/checkpoint', 'train/step_plans', 'train/memory', 'app/web'].map(f => `${f}.test.js`);
 
-/** Runs files in a process of their own. A process that ends without a result counts as one failure. */
-function inProcess(names: readonly string[]): Promise<Outcome | undefined> {
+/** Runs files in a process of their own and then prints what it said. A process that ends without a result counts as one failure. */
+function inProcess(names: readonly string[]): Promise<Outcome> {
   return new Promise(resolve => {
-    let outcome: Outcome | undefined;
-    const child = fork(fileURLToPath(import.meta.url), ['--part', ...names], { stdio: 'inherit' });
+    let outcome: Outcome = { passed: 0, failed: 1, skipped: 0, failures: [`the process of ${names.join(', ')} died`], adapter: '', profile: '', fingerprints: {} };
+    const said: Buffer[] = [];
+    const child = fork(fileURLToPath(import.meta.url), ['--part', ...names], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text: Buffer) => { said.push(text); });
     child.on('message', message => { outcome = message as Outcome; });
-    child.on('exit', (code, signal) => {
-      if (!outcome) console.error(`test: the process of ${names.join(', ')} ended with ${signal ?? `code ${code}`} and without a result`);
+    child.on('close', (code, signal) => {
+      process.stdout.write(Buffer.concat(said));
+      if (!outcome.adapter) console.error(`test: the process of ${names.join(', ')} ended with ${signal ?? `code ${code}`} and without a result`);
       resolve(outcome);
     });
   });
 }
 
-/** All files in Node, part by part. */
-async function inParts(names: readonly string[]): Promise<Outcome> {
-  if (names.length <= PART) return inNode(names); // in this process, where planted faults and debuggers see them
+/** The files of each process, those that take longest first. */
+function partsOf(names: readonly string[]): string[][] {
+  const [long, short] = [names.filter(n => LONG.includes(n)).sort((a, b) => LONG.indexOf(a) - LONG.indexOf(b)), names.filter(n => !LONG.includes(n))];
+  return [...long.map(n => [n]), ...Array.from({ length: Math.ceil(short.length / PART) }, (_, i) => short.slice(i * PART, (i + 1) * PART))];
+}
+
+/** Adds up what the processes counted. */
+function total(parts: readonly Outcome[]): Outcome {
   const all: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [], adapter: '', profile: '', fingerprints: {} };
-  for (let i = 0; i < names.length; i += PART) {
-    const part = names.slice(i, i + PART);
-    const done = await inProcess(part);
-    if (!done) {
-      all.failed++;
-      all.failures.push(`the process of ${part.join(', ')} died`);
-      continue;
-    }
-    for (const key of ['passed', 'failed', 'skipped'] as const) all[key] += done[key];
-    all.failures.push(...done.failures);
-    Object.assign(all.fingerprints, done.fingerprints);
-    Object.assign(all, { adapter: done.adapter, profile: done.profile });
+  for (const part of parts) {
+    for (const key of ['passed', 'failed', 'skipped'] as const) all[key] += part[key];
+    all.failures.push(...part.failures);
+    Object.assign(all.fingerprints, part.fingerprints);
+    if (part.adapter) Object.assign(all, { adapter: part.adapter, profile: part.profile });
   }
   return all;
 }
 
-const outcomes: [string, Outcome][] = [];
 const start = performance.now();
-if (!flags.includes('--browser')) {
-  outcomes.push(['Node', await inParts(files)]);
+const places = { Node: !flags.includes('--browser'), Chromium: !flags.includes('--node') };
+const outcomes: [string, Outcome][] = [];
+if (!places.Chromium && files.length <= PART) outcomes.push(['Node', await inNode(files)]); // in this process, where planted faults and debuggers see them
+else {
+  const done: Outcome[] = [];
+  const jobs: (() => Promise<unknown>)[] = places.Node ? partsOf(files).map(part => async () => { done.push(await inProcess(part)); }) : [];
+  if (places.Chromium) jobs.unshift(async () => { outcomes.push(['Chromium', await (await import('./chromium.ts')).runInChromium(files, console.log)]); });
+  await Promise.all(Array.from({ length: LANES }, async () => {
+    for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+  }));
+  if (places.Node) outcomes.unshift(['Node', total(done)]);
 }
-if (!flags.includes('--node')) {
-  const { runInChromium } = await import('./chromium.ts');
-  outcomes.push(['Chromium', await runInChromium(files, console.log)]);
-}
-const [node, chromium] = outcomes.map(([, o]) => o);
+const [node, chromium] = (['Node', 'Chromium'] as const).map(place => outcomes.find(([name]) => name === place)?.[1]);
 if (node && chromium) {
   const names = Object.keys(node.fingerprints).filter(n => n in chromium.fingerprints);
   const other = names.filter(n => node.fingerprints[n] !== chromium.fingerprints[n]);

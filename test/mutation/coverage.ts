@@ -53,7 +53,7 @@ export async function coverage(device: Device): Promise<Covered[]> {
     for (const proof of TABLE) {
       own = proof.ops.includes('full');
       const heavy = (proof.heavy ?? []).filter(h => h.fast && !h.fails).map(h => ({ op: proof.name, seed: 1, cap: FULL_CAP, heavy: h.name }));
-      for (const spec of [...fastSpecs(proof, fastCases(device)), ...heavy]) {
+      for (const spec of [...fastSpecs(proof, fastCases(device, false)), ...heavy]) {
         const { good } = planAll(TABLE, [spec], SHARES);
         if (!good[0]) continue;
         uses.clear();

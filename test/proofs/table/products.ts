@@ -118,6 +118,7 @@ const gatedLinear = proof<Gated>({
   backward: ([x, gate, up], dy, { options }, round) => gatedLinearGradRef(x!, gate!, up!, dy, options, round),
   limit: 1e-11, nonfinite: 'not finite',
   rows: () => ({ inputs: [0, undefined, undefined], outputs: [0] }),
+  heavy: [{ name: 'sides that are no multiples of 4, one lane a tile', gradients: true, fast: true, case: { inputs: [float([37, 11]), float([35, 11]), float([35, 11])], options: { m: 37, n: 35, k: 11, activation: 'silu', tile: 'single' } } }],
 });
 
 const HEAVY = [{
