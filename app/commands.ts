@@ -77,6 +77,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       preset: { type: 'string', value: 'NAME', help: 'recipe: nano, or tiny to try the machinery in seconds', default: 'nano' },
       stage: { type: 'string', value: 'N', help: '1: pictures and names; 2: clips, questions and replayed pictures; decoder: texts from vectors of a trained model', default: '1' },
       from: { type: 'string', value: 'DIR', help: 'weights that stage 2 starts from, or the model that the decoder is for' },
+      teacher: { type: 'string', value: 'DIR,…', help: 'frozen models whose view of still drawings stage 2 learns as well (the Y-Encoder then keeps its weights)' },
       ...TRAIN_DECODER_OPTIONS,
       out: { type: 'string', value: 'DIR', help: 'folder of the run', default: 'runs/nano' },
       'leave-out': { type: 'string', value: 'ARTIST', help: 'leave one training artist out and evaluate on it' },
@@ -99,7 +100,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { train } = await import('./train.ts');
       const n = (name: string, options?: { whole?: boolean; least?: number }): number | undefined => number('train', v, name, options);
       return train({
-        preset: text(v, 'preset')!, stage: n('stage', { least: 1 }), from: text(v, 'from'), out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
+        preset: text(v, 'preset')!, stage: n('stage', { least: 1 }), from: text(v, 'from'), teacher: text(v, 'teacher'), out: text(v, 'out')!, leaveOut: text(v, 'leave-out'), steps: n('steps', { least: 1 }), batch: n('batch', { least: 2 }), lr: n('lr', { whole: false }), seed: n('seed'),
         textLr: n('text-lr', { whole: false }), shuffleTexts: v['shuffle-texts'] === true, loss: text(v, 'loss'), microBatch: n('micro-batch', { least: 1 }), freezeText: v['freeze-text'] === true, evalEvery: n('eval-every', { least: 1 })!, saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
       });
     },

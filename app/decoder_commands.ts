@@ -45,7 +45,7 @@ export const DECODER_COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 /** Options of other stages. */
-const OTHERS = ['leave-out', 'text-lr', 'loss', 'micro-batch', 'freeze-text', 'shuffle-texts'] as const;
+const OTHERS = ['leave-out', 'text-lr', 'loss', 'micro-batch', 'freeze-text', 'shuffle-texts', 'teacher'] as const;
 
 /** Options of `train` that only this stage has. */
 export const TRAIN_DECODER_OPTIONS: Readonly<Record<string, Option>> = {

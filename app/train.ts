@@ -19,7 +19,7 @@ import { lossWarning } from '../train/losses.ts';
 import type { LossName } from '../train/losses.ts';
 import { ClipLesson } from '../train/clip_lesson.ts';
 import { ClipBatches } from '../train/clips.ts';
-import { CLIP_PRESETS, PRESETS } from '../train/presets.ts';
+import { CLIP_PRESETS, PRESETS, TAUGHT_PRESETS } from '../train/presets.ts';
 import { startTemporal } from '../train/temporal_start.ts';
 import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
@@ -38,6 +38,8 @@ export interface TrainOptions {
   stage?: number;
   /** Folder of the weights that stage 2 starts from. */
   from?: string;
+  /** Folders of the teachers of stage 2, with commas between. */
+  teacher?: string | undefined;
   out: string;
   /** Training artist that is left out and evaluated; undefined: train on all, evaluate nothing on the way. */
   leaveOut?: string;
@@ -75,7 +77,8 @@ export function recipeOf(options: TrainOptions): Recipe {
   const { stage = 1 } = options;
   if (stage !== 1 && stage !== 2) throw new CliError(`train: --stage is ${stage}, expected 1 or 2`);
   if ((stage === 2) !== (options.from !== undefined)) throw new CliError(`train: --from is ${options.from ?? 'missing'}, expected ${stage === 2 ? 'the folder of the weights of stage 1' : 'none in stage 1 (it starts from nothing; or add --stage 2)'}`);
-  const presets = stage === 2 ? CLIP_PRESETS : PRESETS;
+  if (stage !== 2 && options.teacher !== undefined) throw new CliError(`train: --teacher is ${options.teacher}, expected none in stage 1 (teachers name the objects of clips; add --stage 2)`);
+  const presets = stage !== 2 ? PRESETS : options.teacher === undefined ? CLIP_PRESETS : TAUGHT_PRESETS;
   const preset = Object.hasOwn(presets, options.preset) ? presets[options.preset]! : undefined;
   if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(presets).join(', ')}`);
   const { leaveOut } = options;
@@ -89,16 +92,31 @@ export function recipeOf(options: TrainOptions): Recipe {
   return fitted;
 }
 
-/** A new model for stage 1; for stage 2 the one to start from, whose hash goes into the recipe so that a run is never resumed on other weights. */
-async function startModel(recipe: Recipe, { from }: TrainOptions, device: Device): Promise<{ model: VLJEPA; recipe: Recipe }> {
+/** A new model for stage 1; for stage 2 the one to start from and the teachers, whose hashes go into the recipe so that a run is never resumed on other weights. */
+async function startModel(recipe: Recipe, { from, teacher }: TrainOptions, device: Device): Promise<{ model: VLJEPA; recipe: Recipe; teachers: VLJEPA[] }> {
   if (from === undefined || !recipe.clips) {
-    return { recipe, model: VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() }) };
+    return { recipe, teachers: [], model: VLJEPA.fromConfig(recipe.model, { device, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() }) };
   }
   const model = await VLJEPA.fromPretrained(from, { device, dtype: 'f32' });
   const patches = model.tensors().get('vision.encoder.embeddings.patch_embeddings.proj.weight')!;
   if (recipe.clips.temporal > 0) await startTemporal(patches, recipe.clips.temporal, recipe.seed);
-  const start = createHash('sha256').update(await readFile(join(from, 'model.safetensors'))).digest('hex');
-  return { model, recipe: { ...recipe, model: model.config.json as Record<string, unknown>, clips: { ...recipe.clips, start } } };
+  const hashOf = async (folder: string): Promise<string> => createHash('sha256').update(await readFile(join(folder, 'model.safetensors'))).digest('hex');
+  const clips = { ...recipe.clips, start: await hashOf(from) };
+  const teachers: VLJEPA[] = [];
+  if (clips.teacher && teacher !== undefined) {
+    const folders = teacher.split(',');
+    for (const folder of folders) teachers.push(await loadTeacher(folder, model));
+    clips.teacher = { ...clips.teacher, start: await Promise.all(folders.map(hashOf)) };
+  }
+  return { model, teachers, recipe: { ...recipe, model: model.config.json as Record<string, unknown>, clips } };
+}
+
+/** A frozen model that sees pictures as the student does and predicts into a space of the same size. */
+async function loadTeacher(folder: string, { device, config }: VLJEPA): Promise<VLJEPA> {
+  const teacher = await VLJEPA.fromPretrained(folder, { device, dtype: 'f32' });
+  const [has, wanted] = [teacher.config, config].map(c => `pictures of ${c.vision.cropSize} pixels (resize ${c.resize}) and vectors of ${c.embeddingDim} values`) as [string, string];
+  if (has !== wanted) throw new CliError(`train: the teacher ${folder} has ${has}, expected ${wanted} as the model that learns`);
+  return teacher;
 }
 
 async function trainingTable(model: VLJEPA, artists: readonly Artist[], names: readonly string[], e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
@@ -131,14 +149,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   say(`adapter: ${device.adapter.notice}`);
   const e4 = await loadE4();
   const names = e4.concepts.map(c => c.name);
-  const { model, recipe } = await startModel(wanted, options, device);
+  const { model, recipe, teachers } = await startModel(wanted, options, device);
   const crop = model.config.vision.cropSize;
   const table = await trainingTable(model, recipe.artists, names, e4);
   say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
   const doubt = lossWarning(recipe.loss ?? 'info-nce', recipe.freezeText ?? false);
   if (doubt) say(`warning: ${doubt}`);
   const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
-  const trainer = new Trainer(model, recipe, recipe.clips ? new ClipLesson(model, new ClipBatches(table, concepts, recipe, crop)) : new PictureBatches(table, recipe, crop));
+  const trainer = new Trainer(model, recipe, recipe.clips ? new ClipLesson(model, new ClipBatches(table, concepts, recipe, crop), teachers) : new PictureBatches(table, recipe, crop));
   if (options.fresh) await clearStates(options.out);
   const resumed = !options.fresh && (await trainer.resume(options.out, text => say(`warning: ${text}`)));
   if (resumed) say(`resumed at step ${trainer.step} of ${recipe.steps}`);
@@ -148,6 +166,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const report = await writeTrainReport(options.out, recipe, device.adapter.notice);
   say(`${result.steps} steps done, loss ${result.loss.toFixed(3)}; checkpoint in ${options.out}, curves in ${report}`);
   trainer.dispose();
+  for (const teacher of teachers) teacher.dispose();
   const { leftOut: recalls, ...rest } = result;
   return { out: options.out, adapter: device.adapter.notice, ...rest, ...(held && recalls ? { leftOut: { artist: held.artist, ...recalls } } : {}) };
 }
@@ -184,14 +203,17 @@ async function run(trainer: Trainer, options: TrainOptions, held: ArtistSet | un
       if (stop) break;
       if (trainer.step % options.saveEvery === 0 || done) await saveOrSay(trainer, options);
     }
-    if (stop) await trainer.save(options.out, options.files);
+    if (stop) {
+      await trainer.save(options.out, options.files);
+      await trainer.withAverage(() => trainer.model.save(options.out)); // a run that was long enough is a model, too
+    }
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
     bar.stop();
     await log.close();
   }
-  if (stop && trainer.step < recipe.steps) throw new CliError(`train: interrupted at step ${trainer.step} of ${recipe.steps}; the state is saved in ${options.out}, the same command goes on from there`);
+  if (stop && trainer.step < recipe.steps) throw new CliError(`train: interrupted at step ${trainer.step} of ${recipe.steps}; the state is saved in ${options.out} with the averaged weights of now, the same command goes on from there`);
   const loss = last?.loss ?? (await readRunLog(options.out)).at(-1)?.loss ?? NaN; // the log knows it when nothing was left to do
   return { steps: trainer.step, loss, seconds: (performance.now() - began) / 1000, ...(leftOut ? { leftOut } : {}) };
 }

@@ -2,17 +2,19 @@
 import type { Tensor } from '../engine/tensor.ts';
 import { concat } from '../kernels/concat.ts';
 import { add, scale } from '../kernels/elementwise.ts';
+import { cosineLoss } from '../kernels/regression_loss.ts';
 import { embedding } from '../kernels/embedding.ts';
 import { infoNCE } from '../kernels/info_nce.ts';
 import { slice } from '../kernels/slice.ts';
 import { checkBatch, padBatch, queryArrays, sliceBatch } from '../model/token_batch.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { QUESTIONS } from '../data/questions.ts';
-import type { ClipBatches } from './clips.ts';
+import type { ClipBatch, ClipBatches } from './clips.ts';
 import { paddedTexts } from './lesson.ts';
 import type { Lesson } from './lesson.ts';
 import type { LossParameters } from './losses.ts';
 import type { HostArray, HostPiece, Piece } from './step_plans.ts';
+import { teacherVectors } from './teacher.ts';
 
 /** Questions per clip: object, motion, caption. */
 const QUESTIONS_EACH = 3;
@@ -22,11 +24,14 @@ export class ClipLesson implements Lesson {
   readonly rows: number;
   private readonly model: VLJEPA;
   private readonly batches: ClipBatches;
+  private readonly teachers: readonly VLJEPA[];
   /** Tokens of the longest question. */
   private readonly queryTokens: number;
 
-  /** @param model with tokenizers @param batches of the recipe */
-  constructor(model: VLJEPA, batches: ClipBatches) {
+  /** @param model with tokenizers @param batches of the recipe @param teachers frozen, as many as the recipe names @throws RangeError when there are teachers and no recipe for them, or the other way round */
+  constructor(model: VLJEPA, batches: ClipBatches, teachers: readonly VLJEPA[] = []) {
+    if ((batches.recipe.clips.teacher !== undefined) !== (teachers.length > 0)) throw new RangeError(`train: there are ${teachers.length} teachers, expected ${batches.recipe.clips.teacher ? 'at least one' : 'none'} for this recipe`);
+    this.teachers = teachers;
     this.model = model;
     this.batches = batches;
     const { batch, clips: { clips, asked } } = batches.recipe;
@@ -44,9 +49,25 @@ export class ClipLesson implements Lesson {
     return { ids, mask: mask ?? { data: new Uint32Array(rows * width).fill(1), shape: [rows, width] } };
   }
 
+  /** Inputs of the teachers: views of the drawings, whose vector each picture, asked picture and object (with a name and without) is to have, clips without names and their questions. */
+  private taughtInputs({ pictures, views, objects, free, questions }: ClipBatch): HostPiece {
+    if (!free || !views) return {};
+    const { model, batches: { recipe: { clips: { asked, sprites: { frames } } } } } = this;
+    const { cropSize: side } = model.config.vision;
+    const each = 3 * side * side;
+    const [P, V, U] = [pictures.captions.length, views.length / each, free.clips.length / each / frames];
+    const O = Math.max(...objects) + 1;
+    const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
+    const { ids, mask } = this.queryInputs(questions.slice(questions.length - U), model.vision.tokens(frames));
+    return {
+      views: { data: views, shape: [V, 1, 3, side, side] }, free: { data: free.clips, shape: [U, frames, 3, side, side] }, freeQuery: ids, freeMask: mask,
+      taught: { data: Uint32Array.from([...count(P), ...count(asked), ...Array.from(objects, o => P + o), ...count(U, P + O)]), shape: [P + asked + objects.length + U] },
+    };
+  }
+
   /**
    * @param step from 0
-   * @returns one piece: pictures [P, 1, 3, S, S], clips [C, T, 3, S, S], questions of asked pictures [A, Tq] and of clips [3C, Tq] with masks, texts [U, T] with mask, answers and groups [rows]
+   * @returns one piece: pictures [P, 1, 3, S, S], clips [C, T, 3, S, S], questions of asked pictures [A, Tq] and of clips [3C, Tq] with masks, texts [N, T] with mask, answers and groups [rows]; with teachers also theirs
    */
   at(step: number): HostPiece[] {
     const { model, batches: { recipe: { clips: { asked, sprites } } } } = this;
@@ -54,7 +75,7 @@ export class ClipLesson implements Lesson {
     const { cropSize: side } = model.config.vision;
     const [P, C] = [batch.pictures.captions.length, batch.concepts.length];
     const ofPictures = this.queryInputs(batch.questions.slice(0, asked), model.vision.tokens(1));
-    const ofClips = this.queryInputs(batch.questions.slice(asked), model.vision.tokens(sprites.frames));
+    const ofClips = this.queryInputs(batch.questions.slice(asked, asked + QUESTIONS_EACH * C), model.vision.tokens(sprites.frames));
     const whole = model.tokenizer!.encodeBatch(batch.texts);
     const { ids, mask, tokens } = paddedTexts(model, sliceBatch(whole, 0, batch.texts.length));
     return [{
@@ -62,7 +83,7 @@ export class ClipLesson implements Lesson {
       clips: { data: batch.clips, shape: [C, sprites.frames, 3, side, side] },
       pictureQuery: ofPictures.ids, pictureMask: ofPictures.mask, clipQuery: ofClips.ids, clipMask: ofClips.mask,
       ids: { data: ids, shape: [batch.texts.length, tokens] }, mask: { data: mask, shape: [batch.texts.length, tokens] },
-      answers: { data: batch.answers, shape: [this.rows] }, groups: { data: batch.groups, shape: [this.rows] },
+      answers: { data: batch.answers, shape: [this.rows] }, groups: { data: batch.groups, shape: [this.rows] }, ...this.taughtInputs(batch),
     }];
   }
 
@@ -81,13 +102,26 @@ export class ClipLesson implements Lesson {
   }
 
   /**
-   * InfoNCE over all pairs, where answers that mean the same are no negatives of each other, and once more over the motions alone.
+   * The teachers' part: the mean of 1 − cosine between what the student says of pictures and of the objects of clips, and what the teachers say of the same drawings standing still.
+   * @param p [rows, dim] @param piece inputs @returns [1]
+   */
+  private taughtLoss(p: Tensor, { pictures, views, free, freeQuery, freeMask, taught }: Piece): Tensor {
+    const { model, teachers, batches: { recipe: { clips: { teacher } } } } = this;
+    const named = taught!.shape[0]! - free!.shape[0]!; // pictures, asked pictures and objects are the first rows
+    const unnamed = free!.shape[0]! ? [model.forwardPrediction(model.vision.forward(free!), { ids: freeQuery!, mask: freeMask, poolMask: freeMask })] : [];
+    const vectors = concat([teacherVectors(teachers, pictures!, 1), teacherVectors(teachers, views!, teacher!.views.frames)], 0);
+    return cosineLoss(concat([slice(p, 0, 0, named), ...unnamed], 0), embedding(vectors, taught!));
+  }
+
+  /**
+   * InfoNCE over all pairs, where answers that mean the same are no negatives of each other, once more over the motions alone, and the teachers' part.
    * @param p [rows, dim] @param y [rows, dim] @param pieces for the groups @param parameters temperature @returns [1]
    */
   loss(p: Tensor, y: Tensor, [piece]: readonly Piece[], { logScale, maxLogScale }: LossParameters): Tensor {
-    const { clips: { clips, motionWeight } } = this.batches.recipe;
+    const { clips: { clips, motionWeight, teacher } } = this.batches.recipe;
     const groups = piece!.groups!;
-    const all = infoNCE(p, y, logScale, { maxLogScale, groups }).loss;
+    const named = infoNCE(p, y, logScale, { maxLogScale, groups }).loss;
+    const all = teacher ? add(named, scale(this.taughtLoss(p, piece!), teacher.weight)) : named;
     if (motionWeight === 0) return all;
     const start = this.rows - 2 * clips;
     const part = (t: Tensor): Tensor => slice(t, 0, start, start + clips);

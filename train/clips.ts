@@ -1,5 +1,5 @@
 // Batches of stage 2: replayed pictures of stage 1, and clips of set MS with questions and answers. A seeded function of the step, as in pictures.ts.
-import { augmentBatch, MEAN, normalizePictures, STD } from '../data/augment.ts';
+import { augmentBatch, normalizePictures } from '../data/augment.ts';
 import type { AugmentConfig } from '../data/augment.ts';
 import { clipCaptions, QUESTIONS } from '../data/questions.ts';
 import type { QuestionKind } from '../data/questions.ts';
@@ -7,9 +7,12 @@ import { CounterRandom, permutation } from '../data/random.ts';
 import { isHeldOutPair, MOTIONS, spriteClip } from '../data/sprites.ts';
 import type { Drawing, SpriteSettings } from '../data/sprites.ts';
 import type { TrainParts } from '../model/vl_jepa.ts';
-import { PictureBatches } from './pictures.ts';
+import { drawingAt, PictureBatches } from './pictures.ts';
 import type { PictureBatch, PictureTable } from './pictures.ts';
 import type { Recipe } from './recipe.ts';
+import { FreeClips } from './free_clips.ts';
+import type { FreeBatch } from './free_clips.ts';
+import type { TeacherRecipe } from './teacher.ts';
 
 /** What stage 2 adds to a recipe, plain data. */
 export interface ClipRecipe {
@@ -34,6 +37,8 @@ export interface ClipRecipe {
   predictorLr: number;
   /** Which parts learn. */
   train: TrainParts;
+  /** Frozen models whose view of the still drawings is learned as well. Absent: names and captions alone. */
+  teacher?: TeacherRecipe;
 }
 
 /** Names of the concepts for sprites, and which may move in training. */
@@ -49,9 +54,14 @@ export interface ClipBatch {
   pictures: PictureBatch;
   /** [C, T, 3, S, S] normalised */
   clips: Float32Array;
+  /** [C] which of the step's drawings moves in each clip */
+  objects: Uint32Array;
+  /** Where there are teachers: clips without names, and [(O + U) · V, 1, 3, S, S] what the teachers see of the drawings, with names first. */
+  free?: FreeBatch;
+  views?: Float32Array;
   concepts: Uint32Array;
   motions: Uint32Array;
-  /** [A + 3C] questions: of the first A pictures, then of the objects, the motions and the captions of all clips. */
+  /** [A + 3C + U] questions: of the first A pictures, then of the objects, the motions and the captions of all clips, then of the objects of the clips without names. */
   questions: string[];
   /** [P + 2C + 8] */
   texts: string[];
@@ -65,17 +75,6 @@ export interface ClipBatch {
 const CLIP = 93, CHOICE = 94, ORDER = 11, CHANGES = 12;
 const PICK = 0, MATE = 1, MOTION = 2, BACK = 3, WORDING = 4, CAPTION = 7;
 
-/** @param pixels [n, 1, 3, S, S] normalised @param side S @param index which @returns the picture as levels [S, S, 3] */
-function drawingAt(pixels: Float32Array, side: number, index: number): Drawing {
-  const plane = side * side;
-  const levels = new Float32Array(plane * 3);
-  for (let c = 0; c < 3; c++) {
-    const from = (index * 3 + c) * plane;
-    for (let i = 0; i < plane; i++) levels[i * 3 + c] = Math.min(255, Math.max(0, 255 * (pixels[from + i]! * STD[c]! + MEAN[c]!)));
-  }
-  return { size: side, levels };
-}
-
 /** Makes the batches of stage 2. */
 export class ClipBatches {
   readonly recipe: Recipe & { clips: ClipRecipe };
@@ -84,6 +83,7 @@ export class ClipBatches {
   private readonly crop: number;
   private readonly moving: readonly number[];
   private readonly pictures: PictureBatches;
+  private readonly free: FreeClips | undefined;
   /** Control: names belong to other concepts. */
   private readonly nameOf: Uint32Array;
 
@@ -98,6 +98,7 @@ export class ClipBatches {
     this.moving = keys.flatMap((_, c) => (table.byConcept[c]!.length && !unseen[c] ? [c] : []));
     if (this.objects > this.moving.length) throw new RangeError(`train: clips is ${clips.clips}, expected at most ${Math.floor(this.moving.length / 3) * 4} for ${this.moving.length} concepts`);
     this.pictures = new PictureBatches(table, recipe, crop);
+    if (clips.teacher) this.free = new FreeClips(table, keys, this.moving, { ...recipe, clips: { ...clips, teacher: clips.teacher } }, crop);
     this.nameOf = recipe.shuffleTexts ? permutation(keys.length, recipe.seed + 7, 0) : Uint32Array.from(keys, (_, i) => i); // as PictureBatches has it
   }
 
@@ -140,7 +141,7 @@ export class ClipBatches {
     return shift; // all eight are kept apart: one concept in 10^8
   }
 
-  private moveAll(step: number): Pick<ClipBatch, 'clips' | 'concepts' | 'motions'> {
+  private moveAll(step: number): Pick<ClipBatch, 'clips' | 'objects' | 'concepts' | 'motions'> & { drawings: Drawing[] } {
     const { recipe: { seed, clips: { clips: count, sprites } }, table, crop } = this;
     const concepts = this.conceptsAt(step);
     const drawings = this.drawingsAt(step, concepts);
@@ -155,13 +156,13 @@ export class ClipBatches {
       const backdrop = { size, levels: table.pixels.subarray(back * bytes, (back + 1) * bytes) };
       spriteClip(drawings[o]!, motions[i]!, new CounterRandom(seed, step, o, CLIP), crop, { settings: sprites, backdrop, out: frames, from: i * each });
     });
-    return { clips: normalizePictures(frames, crop), concepts: Uint32Array.from(objectOf, o => concepts[o]!), motions };
+    return { clips: normalizePictures(frames, crop), drawings, objects: Uint32Array.from(objectOf), concepts: Uint32Array.from(objectOf, o => concepts[o]!), motions };
   }
 
   /** Questions of asked pictures and of clips, in the order of `ClipBatch.questions`. */
   private questionsAt(step: number): string[] {
-    const { seed, clips: { clips, asked, wordings } } = this.recipe;
-    const kinds: [QuestionKind, number][] = [['picture', asked], ['object', clips], ['motion', clips], ['caption', clips]];
+    const { seed, clips: { clips, asked, wordings, teacher } } = this.recipe;
+    const kinds: [QuestionKind, number][] = [['picture', asked], ['object', clips], ['motion', clips], ['caption', clips], ['object', teacher?.clips ?? 0]];
     return kinds.flatMap(([kind, count], k) => Array.from({ length: count }, (_, i) => {
       const texts = QUESTIONS[kind];
       return texts[wordings[Math.floor(new CounterRandom(seed, step, i, CHOICE).uniform(WORDING + 16 * k) * wordings.length)]! % texts.length]!;
@@ -175,7 +176,9 @@ export class ClipBatches {
   at(step: number): ClipBatch {
     const { table: { names }, recipe: { seed, shuffleTexts, clips: { asked, captions } } } = this;
     const pictures = this.pictures.at(step);
-    const { clips, concepts, motions } = this.moveAll(step);
+    const { drawings, ...moved } = this.moveAll(step);
+    const { concepts, motions } = moved;
+    const free = this.free?.at(step);
     const [P, C] = [pictures.captions.length, concepts.length];
     const said = shuffleTexts ? permutation(C, seed + ORDER, step).map(i => motions[i]!) : motions; // control: the motion of another clip
     const nameAt = (i: number): string => names[this.nameOf[concepts[i]!]!]!;
@@ -188,7 +191,7 @@ export class ClipBatches {
     const rows = (count: number, of: (i: number) => number): number[] => Array.from({ length: count }, (_, i) => of(i));
     const N = names.length, M = MOTIONS.length;
     return {
-      pictures, clips, concepts, motions, texts, questions: this.questionsAt(step),
+      pictures, ...moved, texts, questions: this.questionsAt(step), ...(free && { free, views: this.free!.views(step, [...drawings, ...free.drawings]) }),
       answers: Uint32Array.from([...rows(P, i => i), ...rows(asked, i => i), ...rows(C, i => P + i), ...rows(C, i => P + 2 * C + said[i]!), ...rows(C, i => P + C + i)]),
       groups: Uint32Array.from([...pictures.concepts, ...pictures.concepts.subarray(0, asked), ...concepts, ...rows(C, i => N + said[i]!), ...rows(C, i => N + M + concepts[i]! * M + said[i]!)]),
     };

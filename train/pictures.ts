@@ -1,6 +1,7 @@
 // Batches of pictures and captions: a seeded function of the step, so that a resumed run sees exactly what the uninterrupted one would have.
-import { augmentBatch } from '../data/augment.ts';
+import { augmentBatch, MEAN, STD } from '../data/augment.ts';
 import { CounterRandom, permutation } from '../data/random.ts';
+import type { Drawing } from '../data/sprites.ts';
 import { fillTemplate } from '../data/templates.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -43,6 +44,17 @@ export function pictureTable(names: readonly string[], artists: readonly { conce
     for (const c of artist.concepts) byConcept[c]!.push(at++);
   }
   return { size, pixels, byConcept, names };
+}
+
+/** One picture out of many. @param pixels [n, 1, 3, S, S] normalised @param side S @param index which @returns the picture as levels [S, S, 3] */
+export function drawingAt(pixels: Float32Array, side: number, index: number): Drawing {
+  const plane = side * side;
+  const levels = new Float32Array(plane * 3);
+  for (let c = 0; c < 3; c++) {
+    const from = (index * 3 + c) * plane;
+    for (let i = 0; i < plane; i++) levels[i * 3 + c] = Math.min(255, Math.max(0, 255 * (pixels[from + i]! * STD[c]! + MEAN[c]!)));
+  }
+  return { size: side, levels };
 }
 
 /** Makes the batches of a recipe. */

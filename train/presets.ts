@@ -4,6 +4,7 @@ import { SPRITES } from '../data/sprites.ts';
 import { TRAIN_ALL } from '../model/vl_jepa.ts';
 import type { ClipRecipe } from './clips.ts';
 import type { Recipe } from './recipe.ts';
+import type { TeacherRecipe } from './teacher.ts';
 
 const VISION = {
   model_type: 'vjepa2', hidden_size: 192, num_attention_heads: 6, num_hidden_layers: 3, patch_size: 24, crop_size: 24, image_size: 24, frames_per_clip: 2, tubelet_size: 2,
@@ -60,8 +61,22 @@ export const NANO_CLIPS: Recipe = { ...NANO, name: 'nano stage 2', steps: 900, b
 /** Stage 2 of the tiny model: to try the machinery. */
 export const TINY_CLIPS: Recipe = { ...TINY, name: 'tiny stage 2', steps: 20, warmup: 2, average: 0.9, clips: { ...CLIPS, clips: 8, asked: 4, augment: {}, sprites: { ...SPRITES, frames: 4 } } };
 
+const TEACHER: TeacherRecipe = {
+  start: [], weight: 30, clips: 112, views: { frames: 4, shift: 0.021, zoom: [0.96, 1], turn: 3, tint: 0 },
+  augment: CLIPS.augment,
+};
+
+/** Stage 2 goes on with teachers: motion is known and the texts stay, so that there are fewer questions about motion and many clips without a name. */
+export const NANO_TAUGHT: Recipe = { ...NANO_CLIPS, name: 'nano stage 2, taught', batch: 96, lr: 5e-4, freezeText: true, clips: { ...CLIPS, clips: 24, asked: 16, temporal: 0, teacher: TEACHER } };
+
+/** The same of the tiny model: to try the machinery. */
+export const TINY_TAUGHT: Recipe = { ...TINY_CLIPS, name: 'tiny stage 2, taught', freezeText: true, clips: { ...TINY_CLIPS.clips!, temporal: 0, teacher: { ...TEACHER, clips: 4 } } };
+
 /** Recipes of stage 1 by name. */
 export const PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO, tiny: TINY };
 
 /** Recipes of stage 2 by name. */
 export const CLIP_PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO_CLIPS, tiny: TINY_CLIPS };
+
+/** Recipes of stage 2 with teachers by name. */
+export const TAUGHT_PRESETS: Readonly<Record<string, Recipe>> = { nano: NANO_TAUGHT, tiny: TINY_TAUGHT };

@@ -1,9 +1,11 @@
 // A training recipe: everything that decides the weights, as data. Its fingerprint is stored with every state.
 import type { AugmentConfig } from '../data/augment.ts';
+import { augmentConfig } from '../data/augment_config.ts';
 import type { Artist } from '../data/e4.ts';
 import type { ClipRecipe } from './clips.ts';
 import { LOSSES } from './losses.ts';
 import type { LossName } from './losses.ts';
+import type { TeacherRecipe } from './teacher.ts';
 
 export interface Recipe {
   /** Name of the preset. */
@@ -66,7 +68,17 @@ export function checkRecipe(recipe: Recipe): void {
   for (const field of ['artists', 'templates'] as const) if (recipe[field].length === 0) throw new RangeError(`train: ${field} is empty, expected at least one`);
 }
 
-function checkClips({ batch, loss = 'info-nce', microBatch }: Recipe, { clips, asked, motionWeight, temporal, visionLr, predictorLr, wordings, captions, sprites }: ClipRecipe): void {
+function checkTeacher({ freezeText }: Recipe, { weight, clips, augment, views }: TeacherRecipe): void {
+  if (!(weight > 0)) throw new RangeError(`train: the teacher's weight is ${weight}, expected a number > 0`);
+  if (!Number.isInteger(clips) || clips < 0) throw new RangeError(`train: the teacher's clips are ${clips}, expected a whole number ≥ 0`);
+  if (!freezeText) throw new RangeError('train: the recipe has a teacher and the Y-Encoder learns, expected --freeze-text (a teacher\'s vectors lie in the space of the texts of now)');
+  if (!Number.isInteger(views.frames) || views.frames < 2 || views.frames % 2) throw new RangeError(`train: the teacher's views are ${views.frames}, expected an even number`);
+  augmentConfig(augment);
+}
+
+function checkClips(recipe: Recipe, { clips, asked, motionWeight, temporal, visionLr, predictorLr, wordings, captions, sprites, teacher }: ClipRecipe): void {
+  const { batch, loss = 'info-nce', microBatch } = recipe;
+  if (teacher) checkTeacher(recipe, teacher);
   if (!Number.isInteger(clips) || clips < 4 || clips % 4) throw new RangeError(`train: clips is ${clips}, expected a multiple of 4 (half of them come in pairs)`);
   if (!Number.isInteger(asked) || asked < 0 || asked > batch) throw new RangeError(`train: asked is ${asked}, expected a whole number from 0 to ${batch}, the pictures of a step`);
   if (!Number.isInteger(sprites.frames) || sprites.frames < 2 || sprites.frames % 2) throw new RangeError(`train: frames is ${sprites.frames}, expected an even number`);

@@ -10,10 +10,11 @@ import { ClipLesson } from '../../train/clip_lesson.ts';
 import { ClipBatches } from '../../train/clips.ts';
 import type { ClipBatch } from '../../train/clips.ts';
 import { Trainer } from '../../train/loop.ts';
-import { TINY_CLIPS } from '../../train/presets.ts';
+import { TINY_CLIPS, TINY_TAUGHT } from '../../train/presets.ts';
 import { checkRecipe } from '../../train/recipe.ts';
 import type { Recipe } from '../../train/recipe.ts';
 import { uploadPieces } from '../../train/step_plans.ts';
+import { teacherVectors } from '../../train/teacher.ts';
 import { slowWaves, startTemporal } from '../../train/temporal_start.ts';
 import type { Device } from '../../engine/device.ts';
 import { inFolder } from '../folder.ts';
@@ -30,10 +31,13 @@ const batchesOf = (recipe: Recipe): ClipBatches => new ClipBatches(noiseTable(),
 async function modelOf(d: Device, recipe: Recipe): Promise<VLJEPA> {
   return VLJEPA.fromConfig(recipe.model, { device: d, seed: recipe.seed, init: recipe.init as never, tokenizer: await loadTokenizerJson() });
 }
-async function trainerOf(d: Device, recipe = recipeWith(), plans = true): Promise<Trainer> {
+async function trainerOf(d: Device, recipe = recipeWith(), plans = true, teachers: readonly VLJEPA[] = []): Promise<Trainer> {
   const model = await modelOf(d, recipe);
-  return new Trainer(model, recipe, new ClipLesson(model, batchesOf(recipe)), { plans });
+  return new Trainer(model, recipe, new ClipLesson(model, batchesOf(recipe), teachers), { plans });
 }
+/** The tiny recipe with teachers, and two of them: other weights than the student begins with. */
+const taughtRecipe = (clips: Changes = {}): Recipe => ({ ...TINY_TAUGHT, clips: { ...TINY_TAUGHT.clips!, ...clips } });
+const teachersOf = async (d: Device): Promise<VLJEPA[]> => [await modelOf(d, recipeWith({ seed: 7 })), await modelOf(d, recipeWith({ seed: 8 }))];
 /** Rows of a kind: pictures, asked pictures, objects, motions, captions. */
 const rowsOf = ({ pictures, concepts, questions }: ClipBatch): number[] => [pictures.captions.length, questions.length - 3 * concepts.length, concepts.length, concepts.length, concepts.length];
 
@@ -135,6 +139,57 @@ test('the lesson embeds as the model predicts, and its loss is the formula in wh
   model.dispose();
 });
 
+test('teachers add the mean of 1 − cosine to what they say of the still drawings', async () => {
+  const d = await device();
+  const [recipe, plain] = [taughtRecipe(), taughtRecipe()];
+  delete plain.clips!.teacher;
+  const [model, teachers] = [await modelOf(d, recipe), await teachersOf(d)];
+  const lossOf = async (lesson: ClipLesson): Promise<number> => {
+    const loss = scope(() => noGrad(() => {
+      const pieces = uploadPieces(d, lesson.at(1));
+      return lesson.loss(...lesson.embed(pieces[0]!), pieces, { logScale: model.logScale, bias: model.logScale, maxLogScale: model.config.logitScaleMax });
+    }));
+    const [value] = await loss.read();
+    loss.dispose();
+    return value!;
+  };
+  const { pictures, clips, free, views, objects, questions } = batchesOf(recipe).at(1);
+  const [O, U, C, A, P, V] = [6, 4, 8, 4, 8, 4] as const;
+  assert.equal([Math.max(...objects) + 1, free!.drawings.length, views!.length], [O, U, (O + U) * V * 3 * EDGE * EDGE]);
+  const [stills, moving, unnamed] = [Tensor.from(d, pictures.pixels, [P, 1, 3, EDGE, EDGE]), Tensor.from(d, clips, [C, 4, 3, EDGE, EDGE]), Tensor.from(d, free!.clips, [U, 4, 3, EDGE, EDGE])];
+  const some = Tensor.from(d, pictures.pixels.subarray(0, A * 3 * EDGE * EDGE), [A, 1, 3, EDGE, EDGE]), seen = Tensor.from(d, views!, [(O + U) * V, 1, 3, EDGE, EDGE]);
+  const answers = [model.predict(stills), model.predict(some, questions.slice(0, A)), model.predict(moving, questions.slice(A, A + C)), model.predict(unnamed, questions.slice(A + 3 * C))];
+  const student = (await Promise.all(answers.map(t => t.read()))).flatMap(v => [...v]);
+  const dim = model.config.embeddingDim;
+  const rowsOf = async (t: Tensor): Promise<number[][]> => { const v = await t.read(); return Array.from({ length: v.length / dim }, (_, i) => [...v.subarray(i * dim, (i + 1) * dim)]); };
+  const meanOf = (rows: number[][]): number[] => { const sum = rows[0]!.map((_, k) => rows.reduce((s, r) => s + r[k]!, 0)); return sum.map(v => v / Math.hypot(...sum)); };
+  const said = await Promise.all(teachers.flatMap(t => [stills, seen].map(x => rowsOf(t.predict(x)))));
+  const ofPictures = said[0]!.map((row, i) => meanOf([row, said[2]![i]!]));
+  const ofDrawings = Array.from({ length: O + U }, (_, i) => meanOf([said[1]!, said[3]!].flatMap(rows => rows.slice(i * V, (i + 1) * V))));
+  const targets = [...ofPictures, ...ofPictures.slice(0, A), ...Array.from(objects, o => ofDrawings[o]!), ...ofDrawings.slice(O)];
+  const wanted = targets.reduce((sum, row, i) => sum + 1 - row.reduce((s, v, k) => s + v * student[i * dim + k]!, 0), 0) / targets.length;
+  assert.ok(wanted > 0.1, `${wanted}: teachers and student differ`);
+  const difference = await lossOf(new ClipLesson(model, batchesOf(recipe), teachers)) - await lossOf(new ClipLesson(model, batchesOf(plain)));
+  assert.ok(Math.abs(difference - recipe.clips!.teacher!.weight * wanted) < 1e-3, `${difference} and ${recipe.clips!.teacher!.weight * wanted}`);
+  const vectors = teacherVectors(teachers, seen, V);
+  close(await vectors.read(), Float32Array.from(ofDrawings.flat()), { abs: 2e-5, name: 'vectors of the teachers' });
+  assert.throws(() => new ClipLesson(model, batchesOf(recipe)), /there are 0 teachers, expected at least one/);
+  assert.throws(() => new ClipLesson(model, batchesOf(plain), teachers), /there are 2 teachers, expected none/);
+  for (const t of [vectors, stills, some, moving, unnamed, seen, ...answers]) t.dispose();
+  for (const m of [model, ...teachers]) m.dispose();
+});
+
+test('clips without names are a function of their step and show nothing that is kept apart', () => {
+  const batches = batchesOf(taughtRecipe({ teacher: { ...TINY_TAUGHT.clips!.teacher!, clips: 16 } }));
+  const later = batches.at(5);
+  batches.at(2);
+  assert.equal(batches.at(5), later);
+  const bare = batchesOf(recipeWith()).at(5);
+  for (const field of ['clips', 'texts', 'answers', 'groups'] as const) assert.equal(later[field], bare[field], `${field} are those of a run without teachers`);
+  assert.is(later.free!.clips.length, 16 * 4 * 3 * EDGE * EDGE);
+  assert.is(new Set(later.free!.drawings.map(({ levels }) => Array.from(levels).join())).size, 16, 'every drawing is another');
+});
+
 test('recorded steps give the bits of steps that are enqueued op by op, and the loss falls', async () => {
   const d = await device();
   const [planned, eager] = [await trainerOf(d), await trainerOf(d, recipeWith(), false)];
@@ -150,24 +205,31 @@ test('recorded steps give the bits of steps that are enqueued op by op, and the 
   release(eager);
 });
 
-test.when(isNode, 'states are files, which a page cannot write', 'a run that is stopped and resumed has the bits of one that was not', () => inFolder(async folder => {
+test.when(isNode, 'states are files, which a page cannot write', 'a run with teachers that is stopped and resumed has the bits of one that was not; teachers and texts keep theirs', () => inFolder(async folder => {
   const d = await device();
-  const whole = await trainerOf(d);
+  const teachers = await teachersOf(d);
+  const valuesOf = async (model: VLJEPA, part = ''): Promise<string> => (await Promise.all([...model.tensors()].filter(([name]) => name.startsWith(part)).map(async ([, t]) => (await t.read()).join()))).join();
+  const taught = (clips?: Changes): Promise<Trainer> => trainerOf(d, taughtRecipe(clips), true, teachers);
+  const whole = await taught();
+  const [known, texts] = [await valuesOf(teachers[1]!), await valuesOf(whole.model, 'text')];
   while (whole.step < 4) await whole.advance();
-  const part = await trainerOf(d);
+  const part = await taught();
   while (part.step < 2) await part.advance();
   await part.save(folder);
   release(part);
-  const resumed = await trainerOf(d);
+  const resumed = await taught();
   assert.ok(await resumed.resume(folder, assert.unreachable));
   while (resumed.step < 4) await resumed.advance();
   assert.equal(different(await bitsOf(whole), await bitsOf(resumed)), []);
+  assert.ok(known === await valuesOf(teachers[1]!), 'a teacher does not learn');
+  assert.ok(texts === await valuesOf(whole.model, 'text'), 'texts stay where the teachers put them');
   release(resumed);
-  const other = await trainerOf(d, recipeWith({}, { start: 'other weights' }));
+  const other = await taught({ teacher: { ...TINY_TAUGHT.clips!.teacher!, start: ['other weights'] } });
   const error = await other.resume(folder, assert.unreachable).then(() => undefined, (e: Error) => e);
   assert.match(error!.message, /was made with other settings \(clips was/);
   release(whole);
   release(other);
+  for (const teacher of teachers) teacher.dispose();
 }));
 
 test('frozen parts and parts with a rate of 0 keep their weights; the others learn', async () => {
@@ -210,6 +272,13 @@ test('broken recipes say what is wrong', () => {
   bad(/microBatch is 2, expected none in stage 2/, { microBatch: 2 });
   bad(/motionWeight is -1, expected a number ≥ 0/, {}, { motionWeight: -1 });
   bad(/captions is empty/, {}, { captions: [] });
+  const teacher = TINY_TAUGHT.clips!.teacher!;
+  checkRecipe(TINY_TAUGHT);
+  bad(/has a teacher and the Y-Encoder learns, expected --freeze-text/, {}, { teacher });
+  bad(/teacher's weight is 0, expected a number > 0/, { freezeText: true }, { teacher: { ...teacher, weight: 0 } });
+  bad(/teacher's clips are 1.5, expected a whole number/, { freezeText: true }, { teacher: { ...teacher, clips: 1.5 } });
+  bad(/teacher's views are 3, expected an even number/, { freezeText: true }, { teacher: { ...teacher, views: { ...teacher.views, frames: 3 } } });
+  bad(/there is no effect "glow"/, { freezeText: true }, { teacher: { ...teacher, augment: { glow: 1 } as object } });
   assert.throws(() => batchesOf(recipeWith({}, { clips: 32 })), /train: clips is 32, expected at most 24/);
   const { clips, ...without } = recipeWith();
   assert.ok(clips);
