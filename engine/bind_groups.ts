@@ -6,8 +6,24 @@ import type { Tensor } from './tensor.ts';
 
 /** One vec4: a shader that reads four numbers at once wants that much, also where it reads none. Every storage has it. */
 export const SMALLEST_BINDING = 16;
-/** Over all pipelines: drivers keep a mapping per group and die near 65,530 of them. */
-const MAX_CACHED_GROUPS = 16_384;
+/**
+ * Over all pipelines. Lavapipe maps memory for every group, and Linux gives a process 65,530 mappings: the next one kills it. A group that was collected leaves its mapping
+ * to the next one of its layout, so a process has about twice as many as are cached, per layout that was in fashion once, and those that Dawn makes ahead for each layout.
+ */
+export const MAX_CACHED_GROUPS = 8192;
+const NUDGE_BYTES = 2 ** 27;
+
+/**
+ * Asks for forgotten groups to be collected: they have no `destroy`, and V8 knows nothing of the driver's memory, so that 60,000 of them lie where it finds its own heap
+ * small. It does count the bytes of array buffers, also of one that nobody keeps and whose pages nobody touches.
+ */
+function hastenCollection(): void {
+  try {
+    Reflect.construct(ArrayBuffer, [NUDGE_BYTES]);
+  } catch {
+    // refused for want of memory: then everything that nobody holds was collected before the refusal
+  }
+}
 
 interface Found { readonly group: GPUBindGroup; readonly places: readonly number[] }
 
@@ -64,7 +80,10 @@ export class GroupCache {
 
   /** Keeps the group that was not found. @param p pipeline @param group as made @returns the same */
   add(p: Pipeline, group: GPUBindGroup): GPUBindGroup {
-    if (this.count >= MAX_CACHED_GROUPS) this.clear();
+    if (this.count >= MAX_CACHED_GROUPS) {
+      this.clear();
+      hastenCollection();
+    }
     this.count++;
     let table = this.tables.get(p);
     if (!table) this.tables.set(p, table = new Map());

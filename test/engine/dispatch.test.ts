@@ -1,9 +1,11 @@
 // Dispatch: grids, uniforms, caches, and refusals before anything is enqueued.
+import { GroupCache, MAX_CACHED_GROUPS } from '../../engine/bind_groups.ts';
 import { DeviceError } from '../../engine/check.ts';
 import { openDevice } from '../../engine/device.ts';
 import { dispatch } from '../../engine/dispatch.ts';
 import type { Kernel } from '../../engine/dispatch.ts';
 import { scope } from '../../engine/memory.ts';
+import type { Pipeline } from '../../engine/pipeline.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { full } from '../../kernels/fill.ts';
 import { exp, scale } from '../../kernels/elementwise.ts';
@@ -51,6 +53,26 @@ test('wrong parameters and tensors are refused by name', async () => {
   other.destroy();
   launch({ x }, { words: GROUP, word: 2 ** 32 - 1 });
   assert.equal(await x.view([GROUP]).readU32(), new Uint32Array(GROUP).fill(2 ** 32 - 1), 'and the next one works');
+});
+
+test('the cache of bind groups lets go when it is full', async () => {
+  const d = await device();
+  const cache = new GroupCache();
+  const pipeline = {} as Pipeline; // a name for the table
+  const x = Tensor.zeros(d, [64 * 128]);
+  const group = (i: number): GPUBindGroup => i as unknown as GPUBindGroup;
+  const place = (i: number): Tensor[] => [x.view([64], 64 * (i % 128)), x.view([64], 64 * Math.floor(i / 128))];
+  const look = (i: number): GPUBindGroup | undefined => scope(() => { const at = place(i); return cache.find(d, pipeline, at, at.length); });
+  for (let i = 0; i < MAX_CACHED_GROUPS; i++) {
+    assert.is(look(i), undefined, `${i} is another one`);
+    cache.add(pipeline, group(i + 1));
+  }
+  for (const i of [0, 127, 128, MAX_CACHED_GROUPS - 1]) assert.is(look(i), group(i + 1));
+  assert.is(look(MAX_CACHED_GROUPS), undefined);
+  cache.add(pipeline, group(-1));
+  assert.is(look(MAX_CACHED_GROUPS), group(-1), 'the newest is there');
+  assert.is(look(5), undefined, 'those before it are gone');
+  x.dispose();
 });
 
 test('more dispatches in one flush than the arena of uniforms holds', async () => {
