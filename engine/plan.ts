@@ -68,16 +68,26 @@ export interface PlanOptions {
 async function compile(gpu: GPUDevice, commands: readonly Command[], { compiled, signal }: PlanOptions): Promise<void> {
   const waiting = [...pipelinesOf(commands)].filter(p => !p.pipeline);
   let built = 0;
-  signal?.throwIfAborted();
-  compiled?.(0, waiting.length);
-  await Promise.all(waiting.map(async p => {
+  const over = new AbortController();
+  const cancelled = new Promise<never>((_, refuse) => signal?.addEventListener('abort', () => refuse(signal.reason), { once: true, signal: over.signal }));
+  cancelled.catch(() => {}); // heard below, unless it comes before anyone waits
+  const all = (): Promise<unknown> => Promise.all(waiting.map(async p => {
     try {
       p.pipeline = await gpu.createComputePipelineAsync(p.descriptor);
     } catch (cause) {
       throw new DeviceError(`plan: ${nameOf(p.kernel.name, p.entry)} does not compile, expected a valid shader (${(cause as Error).message})`, 'validation');
     }
-    compiled?.(++built, waiting.length);
+    built++;
+    if (!over.signal.aborted && !signal?.aborted) compiled?.(built, waiting.length);
   }));
+  try {
+    signal?.throwIfAborted();
+    compiled?.(0, waiting.length);
+    signal?.throwIfAborted();
+    await Promise.race([all(), cancelled]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** One command ready to be encoded. */
@@ -231,7 +241,7 @@ export async function plan<R>(device: Device, fn: () => R, options: PlanOptions 
   const letGo = (): void => { for (const s of held) device.pool.release(s); };
   try {
     await compile(device.gpu, recording.commands, options);
-    options.signal?.throwIfAborted();
+    options.signal?.throwIfAborted(); // told by `compiled` of the last one
   } catch (error) {
     letGo();
     for (const t of tensorsIn(outputs)) t.dispose();

@@ -49,8 +49,12 @@ test('a cancelled compilation gives the reason of the signal and leaves nothing'
     const { liveTensors, liveBytes } = d.memory();
     const controller = new AbortController();
     const reason = new Error('enough');
-    const got = await compileModel(model, { signal: controller.signal, progress: ({ built }) => { if (built === 2) controller.abort(reason); } }).then(() => undefined, (error: unknown) => error);
+    const built: number[] = [];
+    const got = await compileModel(model, { signal: controller.signal, progress: event => { built.push(event.built); if (event.built === 2) controller.abort(reason); } }).then(() => undefined, (error: unknown) => error);
     assert.is(got, reason);
+    assert.equal(built, [0, 1, 2], 'nothing is told after the cancelling, and nobody waits for the rest');
+    const early = new AbortController();
+    assert.is(await compileModel(model, { signal: early.signal, progress: () => early.abort(reason) }).then(() => undefined, (error: unknown) => error), reason);
     assert.ok(d.memory().liveTensors - liveTensors <= 6 && d.memory().liveBytes - liveBytes < 16_384);
     assert.ok((await compileModel(model)) > 0, 'and it can be done again');
     model.dispose();
