@@ -25,6 +25,8 @@ export class Uniforms {
   private readonly known = new Map<string, number>();
   private readonly asked: { pipeline: Pipeline; params: Readonly<Record<string, Param>>; slot: number }[] = [];
   slots = 0;
+  /** A field was refused halfway, so that what the GPU has is older than the words. */
+  private behind = false;
 
   /** Takes in the fields of one dispatch. @param pipeline whose @param params values @returns its slot */
   add(pipeline: Pipeline, params: Readonly<Record<string, Param>>): number {
@@ -50,11 +52,12 @@ export class Uniforms {
     return new Uint8Array(this.words.buffer, 0, Math.max(1, this.slots) * SLOT);
   }
 
-  /** Asks the functions again. @returns whether a byte changed */
+  /** Asks the functions again. @returns whether a byte changed since the last call that returned @throws DeviceError for a number that does not fit its field, and what a function throws */
   refresh(): boolean {
-    if (this.asked.length === 0) return false;
-    let changed = false;
+    let changed = this.behind;
+    this.behind = true;
     for (const { pipeline, params, slot } of this.asked) changed = writeParams(pipeline, params, this.words, slot * WORDS) || changed;
+    this.behind = false;
     return changed;
   }
 }

@@ -1,9 +1,12 @@
 import { layOut, livenessBound } from '../../engine/arena.ts';
+import { dispatch } from '../../engine/dispatch.ts';
 import { keep, scope } from '../../engine/memory.ts';
 import { plan, planNow } from '../../engine/plan.ts';
 import { gradients } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { adamwStep, add, attention, infoNCE, l2Normalize, layerNorm, linear, mean, mul, quantize, scale, sumAxis } from '../../kernels/index.ts';
+import { full } from '../../kernels/fill.ts';
+import { fill } from '../../kernels/wgsl.gen.ts';
 import { assert, device, generator, random, suite } from '../harness.ts';
 
 const test = suite('plans');
@@ -189,6 +192,23 @@ test('what is kept outlives the recording, and quantised weights replay', async 
   assert.equal(await bits(y), await bits(linear(scale(x, 2), w)));
   p.dispose();
   inner!.dispose();
+});
+
+test('a field that was refused at one run does not hold back those before it at the next', async () => {
+  const d = await device();
+  let [words, word] = [64, 7];
+  const p = await plan(d, () => {
+    const x = full(d, [64], 0);
+    dispatch(d, fill, 'forward', { x }, { words: () => words, word: () => word }, 1);
+    return x;
+  });
+  const filled = async (): Promise<number> => (await p.run().readU32()).filter(v => v === 7).length;
+  assert.is(await filled(), 64);
+  [words, word] = [32, 1.5];
+  assert.throws(() => p.run(), /params\.word is 1\.5/);
+  word = 7;
+  assert.is(await filled(), 32);
+  p.dispose();
 });
 
 test('what cannot be replayed is refused by name', async () => {
