@@ -5,6 +5,8 @@ import { groupsFor } from './row_loads.ts';
 import { sample_token } from './wgsl.gen.ts';
 
 const WG = 32;
+/** Most that logits are multiplied by: further on f32 overflows, and no difference would become NaN. The largest logit has won long before. */
+const COLDEST = 1e30;
 
 /** A number, or in a plan a function that is asked before every run. */
 type Changing = number | (() => number);
@@ -69,7 +71,7 @@ export function sampleToken(logits: Tensor, state: Tensor, options: SampleTokenO
   if (rows === 0) return { tokens, state: next };
   const seeded = typeof seed === 'function';
   const params = {
-    rows, cols, first_row: firstRow, top_k: topK, top_p: topP, inverse_temperature: field(typeof temperature === 'function', () => 1 / ask(temperature)),
+    rows, cols, first_row: firstRow, top_k: topK, top_p: topP, inverse_temperature: field(typeof temperature === 'function', () => Math.min(COLDEST, 1 / ask(temperature))),
     seed_low: field(seeded, () => ask(seed) % 2 ** 32), seed_high: field(seeded, () => Math.floor(ask(seed) / 2 ** 32)), step, eos, pad,
   };
   dispatch(device, sample_token, 'forward', { logits, state, tokens, state_out: next }, params, groupsFor(rows, WG), { constants: { WG } });

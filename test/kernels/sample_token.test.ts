@@ -56,6 +56,20 @@ test('frequencies are those of the cut softmax', async () => {
   }
 });
 
+test('however cold, the largest logit is drawn, and equal ones share', async () => {
+  const d = await device();
+  const x = Tensor.from(d, [1, 3, -2, 3, 2.9999998, 0, 9, 1], [2, 4]);
+  for (const temperature of [1e-20, 1e-40, 5e-324]) {
+    const seen = [new Set<number>(), new Set<number>()] as const;
+    for (let step = 1; step <= 16; step++) {
+      const y = sampleToken(x, Tensor.zeros(d, [2, 3]), { seed: 1, step, temperature, eos: 9, pad: 0 });
+      (await y.tokens.readU32()).forEach((token, row) => seen[row as 0 | 1].add(token));
+      assert.ok((await y.state.read()).every(Number.isFinite));
+    }
+    assert.equal([[...seen[0]].sort(), [...seen[1]]], [[1, 3], [2]], `temperature ${temperature}`);
+  }
+});
+
 test('a row draws the same in any batch, and a finished row keeps its state', async () => {
   const d = await device();
   const values = random([6, 9], 4);
