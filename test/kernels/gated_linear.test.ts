@@ -21,10 +21,14 @@ for (const tile of [undefined, 'single'] as const) for (const [activation, gate2
       for (const t of leaves) t.needsGrad = true;
       const [x, gate, up] = leaves as [Tensor, Tensor, Tensor];
       const dy = Tensor.from(d, random([m * n], 9), [m, n]);
-      forceTile(tile);
+      forceTile(tile, tile && 1); // then no sum is cut
       try {
+        const { dispatches: start } = d.counters();
         const one = gatedLinear(x, gate, up, { activation });
+        const { dispatches: middle } = d.counters();
         const three = gate2(linear(x, gate), linear(x, up));
+        const { dispatches: end } = d.counters();
+        if (tile) assert.ok(middle - start < end - middle, `${m} x ${k} x ${n} is not three ops: ${middle - start} dispatches against ${end - middle}`); // both with the poison of their buffers
         assert.equal(await one.read(), await three.read(), `${m} x ${k} x ${n}`);
         const [a, b] = [gradients(one, dy, leaves), gradients(three, dy, leaves)];
         for (let i = 0; i < 3; i++) assert.equal(await a[i]!.read(), await b[i]!.read(), `gradient ${i} of ${m} x ${k} x ${n}`);

@@ -9,6 +9,9 @@ import type { Site } from './sites.ts';
 const TESTS: Readonly<Record<string, readonly string[]>> = {
   cast: ['storage'], quantize: ['storage'], special: ['special'], column_sum: ['sum', 'linear'], split_sum: ['matmul', 'linear'],
   attention: ['attention'], attention_lanes4: ['attention'], attention_lanes8: ['attention'], attention_scalar: ['attention'], attention_rows: ['attention'], attention_tile: ['attention'],
+  attention_tiled32: ['attention_tiled'], attention_tiled64: ['attention_tiled'],
+  matmul_tiled32: ['matmul_tiled'], matmul_tiled64: ['matmul_tiled'], matmul_tiled128: ['matmul_tiled'], matmul_tiled128_k8: ['matmul_tiled'],
+  gated_linear_lanes4: ['gated_linear'], gated_linear_lanes8: ['gated_linear'], gated_linear_single: ['gated_linear'],
   matmul_lanes4: ['matmul', 'linear'], matmul_lanes8: ['matmul', 'linear'], matmul_single: ['matmul', 'linear'], rope_adjacent: ['rope'],
 };
 
