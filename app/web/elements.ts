@@ -25,6 +25,17 @@ export function makeSvg(tag: string, attributes: Readonly<Record<string, string 
   return node;
 }
 
+let hiding: ReturnType<typeof setTimeout>;
+
+/** Tells what went wrong, long enough to be read. @param message one sentence */
+export function sayTrouble(message: string): void {
+  const toast = element('toast', HTMLDivElement);
+  clearTimeout(hiding); // that of an earlier message would hide this one too soon
+  toast.textContent = message;
+  toast.hidden = false;
+  hiding = setTimeout(() => { toast.hidden = true; }, Math.max(9000, message.length * 90));
+}
+
 /** @param s seconds @returns 0:07.5, 12:30 or 1:02:03 */
 export function clock(s: number): string {
   if (!Number.isFinite(s)) return '–';
@@ -41,7 +52,6 @@ export function showBars(list: HTMLOListElement, scored: readonly { label: strin
     let row = rows[i];
     if (!row) {
       row = make('li', {}, make('span', { kind: 'what' }), make('span', { kind: 'track', 'aria-hidden': 'true' }, make('span', { kind: 'fill' })), make('span', { kind: 'num' }));
-      (row.querySelector('.fill') as HTMLElement).style.display = 'block';
       list.append(row);
     }
     const [what, track, num] = row.children as unknown as [HTMLElement, HTMLElement, HTMLElement];

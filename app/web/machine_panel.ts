@@ -7,6 +7,13 @@ const STAGES: Readonly<Record<StageTime['stage'], string>> = { decode: 'reading 
 const time = (ms: number): string => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(ms < 10 ? 1 : 0)} ms`);
 const mib = (bytes: number): string => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 
+/** @returns why there is no WebGPU, or nothing where there is */
+export async function whyNoGpu(): Promise<string | undefined> {
+  if (!isSecureContext) return 'This page was loaded over an insecure connection, over which browsers do not offer it.';
+  if (!navigator.gpu) return 'The browser does not know it, or it is switched off.';
+  return (await navigator.gpu.requestAdapter().catch(() => null)) ? undefined : 'The browser knows it, but found no graphics processor that it may use.';
+}
+
 export class MachinePanel {
   private readonly list = element('machine', HTMLDListElement);
   private readonly state = element('state', HTMLDivElement);

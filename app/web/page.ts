@@ -1,16 +1,14 @@
 // The page: starts the worker, and joins what people do with what the model says.
 import { Client, ownScript } from './client.ts';
-import { clock, element, make, showBars } from './elements.ts';
-import { MachinePanel } from './machine_panel.ts';
-import { defaultStream } from './protocol.ts';
-import type { StreamSettings, Told } from './protocol.ts';
+import { clock, element, make, sayTrouble, showBars } from './elements.ts';
+import { MachinePanel, whyNoGpu } from './machine_panel.ts';
+import { defaultStream, MOST_WINDOWS } from './protocol.ts';
+import type { Scored, StreamSettings, Told } from './protocol.ts';
 import { loadSample, SAMPLE_FILM_S, SAMPLES } from './sample_film.ts';
 import { Stage } from './stage.ts';
 import { Timeline } from './timeline.ts';
 
-/** Between two frames of the camera, ms: what is faster than the model is dropped, because the next frame waits for the last. */
-const CAMERA_MS = 125;
-/** A live stream begins anew before it is full, s. */
+/** A live stream begins anew after it, s, or before it is full. */
 const LIVE_S = 150;
 
 const stage = new Stage();
@@ -26,12 +24,7 @@ let sought = '';
 /** Whether the names of all drawings have been read. */
 let namesKnown = false;
 
-const fail = (error: unknown): void => {
-  const toast = element('toast', HTMLDivElement);
-  toast.textContent = error instanceof Error ? error.message : String(error);
-  toast.hidden = false;
-  setTimeout(() => { toast.hidden = true; }, 9000);
-};
+const fail = (error: unknown): void => sayTrouble(error instanceof Error ? error.message : String(error));
 const attempt = (work: () => Promise<void>): void => void work().catch(fail);
 
 function heard(news: Told): void {
@@ -65,7 +58,7 @@ function tally(): void {
   const [windows, decodes] = [timeline.points.length, timeline.captions.length];
   const line = element('tally', HTMLParagraphElement);
   const skipped = windows - decodes;
-  line.replaceChildren(make('b', { text: String(windows) }), ` windows · text decoded `, make('b', { text: String(decodes) }), decodes === 1 ? ' time' : ' times', windows ? ` · skipped ${skipped} (${Math.floor((100 * skipped) / windows)} %)` : '');
+  line.replaceChildren(make('b', { text: String(windows) }), ` window${windows === 1 ? '' : 's'} · text decoded `, make('b', { text: String(decodes) }), decodes === 1 ? ' time' : ' times', windows ? ` · skipped ${skipped} (${Math.floor((100 * skipped) / windows)} %)` : '');
 }
 
 function ended(): void {
@@ -73,7 +66,7 @@ function ended(): void {
   if (stage.shown === 'sample' || stage.shown === 'video') {
     choose(0);
     stage.run(true, false);
-  }
+  } else refresh();
 }
 
 let looking = false;
@@ -95,10 +88,19 @@ function refresh(): void {
     const bars = element('bars', HTMLOListElement);
     if (index === current) bars.classList.remove('stale');
     showBars(bars, labels.slice(0, 8));
+    if (!following) sayBest(labels[0]);
   }, fail).finally(() => {
     looking = false;
     if (index !== current) refresh();
   });
+}
+
+let saying: ReturnType<typeof setTimeout>;
+
+/** Tells those who do not see the bars what the best label is, once it stays. */
+function sayBest(best: Scored | undefined): void {
+  clearTimeout(saying);
+  saying = setTimeout(() => { element('bars-says', HTMLElement).textContent = best ? `Best label: ${best.label}, ${best.score.toFixed(2)}` : ''; }, 600);
 }
 
 function sayCaption(): void {
@@ -178,16 +180,18 @@ async function useCamera(): Promise<void> {
   button.textContent = 'Use the camera';
 }
 
-/** Sends frames until another stream begins or this one is full. */
+/** Sends frames until another stream begins or this one is full. What is faster than the model is dropped, because the next frame waits for the last. */
 async function watchCamera(mine: number): Promise<void> {
   const began = performance.now();
+  const { framesPerSecond, strideFrames } = settings;
+  const lastS = Math.min(LIVE_S, ((MOST_WINDOWS - 1) * strideFrames) / framesPerSecond);
   for (let n = 0; mine === turn; n++) {
     const timeS = (performance.now() - began) / 1000;
-    if (timeS > LIVE_S) return;
+    if (timeS > lastS) return;
     const bitmap = await stage.cameraFrame();
     if (bitmap && mine === turn) await client.call('frame', { bitmap, timeS }, [bitmap]);
     if (sought && n % 8 === 7) await find();
-    await new Promise(done => setTimeout(done, Math.max(0, began + (n + 1) * CAMERA_MS - performance.now())));
+    await new Promise(done => setTimeout(done, Math.max(0, began + ((n + 1) * 1000) / framesPerSecond - performance.now())));
   }
 }
 
@@ -215,7 +219,7 @@ async function find(): Promise<void> {
 
 async function ask(): Promise<void> {
   const answers = element('answers', HTMLInputElement).value.split(',').map(a => a.trim()).filter(Boolean);
-  if (answers.length === 0 || current < 0) return;
+  if (current < 0) return;
   showBars(element('ask-bars', HTMLOListElement), await client.call('ask', { index: current, question: element('question', HTMLInputElement).value.trim(), answers }));
 }
 
@@ -229,7 +233,6 @@ function wire(): void {
   const screen = element('screen', HTMLDivElement);
   for (const kind of ['dragover', 'dragleave', 'drop'] as const) {
     document.addEventListener(kind, event => {
-      event.preventDefault();
       screen.classList.toggle('over', kind === 'dragover');
       const dropped = kind === 'drop' ? event.dataTransfer?.files[0] : undefined;
       if (dropped) attempt(() => openFile(dropped, dropped.name));
@@ -285,13 +288,6 @@ function wireSettings(): void {
   form.addEventListener('submit', event => event.preventDefault());
 }
 
-/** Why there is no WebGPU, or nothing. */
-async function noGpu(): Promise<string | undefined> {
-  if (!isSecureContext) return 'This page was loaded over an insecure connection, over which browsers do not offer it.';
-  if (!navigator.gpu) return 'The browser does not know it, or it is switched off.';
-  return (await navigator.gpu.requestAdapter().catch(() => null)) ? undefined : 'The browser knows it, but found no graphics processor that it may use.';
-}
-
 /** Nothing can be opened before the model is there. */
 function disable(on: boolean): void {
   for (const button of document.querySelectorAll<HTMLButtonElement | HTMLInputElement>('.stage button, .stage input')) button.disabled = on;
@@ -300,8 +296,9 @@ function disable(on: boolean): void {
 async function start(): Promise<void> {
   drawSamples();
   disable(true);
+  for (const kind of ['dragover', 'drop']) document.addEventListener(kind, event => event.preventDefault()); // else a file that is dropped too early takes the place of the page
   const listed = fetch('/files.json').then(answer => answer.json() as Promise<{ version: string; model: string[] }>);
-  const missing = await noGpu();
+  const missing = await whyNoGpu();
   if (missing) {
     panel.bad('No WebGPU');
     element('missing-why', HTMLElement).textContent = missing;
@@ -314,6 +311,7 @@ async function start(): Promise<void> {
   const machine = await client.call('start', { model: new URL('/model/', location.href).href, files: model });
   settings = defaultStream(machine.clipFrames);
   element('ask-note', HTMLElement).hidden = machine.clipFrames > 0;
+  if (machine.decoder) element('answers-title', HTMLElement).textContent += ' (without any, the text decoder answers)';
   panel.found(machine);
   await setLabels();
   wire();

@@ -23,7 +23,7 @@ export const MOST_WINDOWS = 1500;
 export const defaultStream = (clipFrames: number): StreamSettings =>
   clipFrames <= 1
     ? { framesPerSecond: 8, framesPerWindow: 1, strideFrames: 1, window: 6, threshold: 0.05, minGapS: 0.5 }
-    : { framesPerSecond: 8, framesPerWindow: clipFrames, strideFrames: Math.max(1, clipFrames >> 2), window: 4, threshold: 0.05, minGapS: 0.5 };
+    : { framesPerSecond: 12, framesPerWindow: clipFrames, strideFrames: Math.max(1, clipFrames >> 2), window: 3, threshold: 0.05, minGapS: 0.5 };
 
 /** What the worker found when it started. */
 export interface Machine {
@@ -60,6 +60,7 @@ export interface Calls {
   stop: { in: null; out: null };
   look: { in: { index: number }; out: { labels: Scored[]; names: Scored[] } };
   find: { in: { text: string }; out: { curve: Float32Array; best: number } };
+  /** Without answers the text decoder speaks. */
   ask: { in: { index: number; question: string; answers: readonly string[] }; out: Scored[] };
 }
 

@@ -47,8 +47,7 @@ export class Stage {
 
   /** The text of the moment, over the picture. */
   say(text: string): void {
-    this.caption.hidden = text === '';
-    this.caption.textContent = text;
+    if (this.caption.textContent !== text) this.caption.textContent = text; // a live region: it speaks whenever it is written
   }
 
   showImage(file: Blob, name: string): void {

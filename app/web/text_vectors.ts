@@ -17,7 +17,7 @@ export class TextVectors {
     this.dim = dim;
   }
 
-  static async of(model: VLJEPA, texts: readonly string[], progress: (part: number) => void = () => {}): Promise<TextVectors> {
+  static async of(model: VLJEPA, texts: readonly string[], progress: (part: number) => void | Promise<void> = () => {}): Promise<TextVectors> {
     const dim = model.config.embeddingDim;
     const values = new Float32Array(texts.length * dim);
     for (let at = 0; at < texts.length; at += AT_ONCE) {
@@ -28,7 +28,7 @@ export class TextVectors {
       } finally {
         rows.dispose();
       }
-      progress(Math.min(1, (at + AT_ONCE) / texts.length));
+      await progress(Math.min(1, (at + AT_ONCE) / texts.length));
     }
     return new TextVectors(texts, values, dim);
   }

@@ -110,7 +110,7 @@ export class Timeline {
   }
 
   private part(timeS: number): number {
-    return this.points.length < 2 ? 0 : (timeS - this.startS) / (this.endS - this.startS);
+    return this.points.length < 2 ? 0.5 : (timeS - this.startS) / (this.endS - this.startS);
   }
 
   private paint(): void {
@@ -131,7 +131,7 @@ export class Timeline {
     const here = this.points[this.now];
     this.scrub.setAttribute('aria-valuetext', here ? `${clock(here.timeS)}${this.captionAt(here.timeS) ? `, ${this.captionAt(here.timeS)!.text}` : ''}` : 'no moment chosen');
     const ran = this.captions.length;
-    element('plot-says', HTMLElement).textContent = this.points.length ? `${this.points.length} windows from ${clock(this.startS)} to ${clock(this.endS)}; text was decoded ${ran} times: ${this.captions.map(c => `${c.text} from ${clock(c.fromS)}`).join(', ')}.` : 'There is no stream yet.';
+    element('plot-says', HTMLElement).textContent = this.points.length ? `${this.points.length} window${this.points.length === 1 ? '' : 's'} from ${clock(this.startS)} to ${clock(this.endS)}; text was decoded ${ran === 1 ? 'once' : `${ran} times`}: ${this.captions.map(c => `${c.text} from ${clock(c.fromS)}`).join(', ')}.` : 'There is no stream yet.';
   }
 
   private hideCrowdedThumbs(width: number): void {
@@ -163,7 +163,7 @@ export class Timeline {
     }
     if (found && found.length > 1) out.push(...this.foundCurve(found, x, floor));
     const here = points[this.now];
-    if (here) out.push(makeSvg('line', { class: 'p-now', x1: x(here.timeS), x2: x(here.timeS), y1: 0, y2: floor + 6 }));
+    if (here && points.length > 1) out.push(makeSvg('line', { class: 'p-now', x1: x(here.timeS), x2: x(here.timeS), y1: 0, y2: floor + 6 }));
     return out;
   }
 
@@ -187,12 +187,16 @@ export class Timeline {
     return out;
   }
 
+  /** A text holds until the next one. */
+  private shownTo(row: number): number {
+    return Math.max(this.captions[row]!.toS, this.captions[row + 1]?.fromS ?? this.endS);
+  }
+
   private paintBands(width: number): void {
     const here = this.points[this.now];
     const current = here && this.captionAt(here.timeS);
     this.bands.replaceChildren(...this.captions.map((c, i) => {
-      const to = this.captions[i + 1]?.fromS ?? this.endS;
-      const [a, b] = [this.part(c.fromS), this.part(Math.max(c.toS, to))];
+      const [a, b] = this.points.length < 2 ? [0, 1] : [this.part(c.fromS), this.part(this.shownTo(i))];
       const wide = (b - a) * width;
       const narrow = wide < NARROW; // the number of its row in the table, where there is no room for the text
       const band = make('span', { text: wide < 14 ? '' : narrow ? String(i + 1) : c.text, kind: `${narrow ? 'narrow' : ''}${c === current ? ' now' : ''}`.trim(), title: c.text });
@@ -203,6 +207,6 @@ export class Timeline {
   }
 
   private paintTable(): void {
-    this.rows.replaceChildren(...this.captions.map((c, i) => make('tr', {}, make('td', { text: String(i + 1) }), make('td', { text: clock(c.fromS) }), make('td', { text: clock(c.toS) }), make('td', { text: c.text }), make('td', { text: c.score.toFixed(2) }))));
+    this.rows.replaceChildren(...this.captions.map((c, i) => make('tr', {}, make('td', { text: String(i + 1) }), make('td', { text: clock(c.fromS) }), make('td', { text: clock(this.shownTo(i)) }), make('td', { text: c.text }), make('td', { text: Number.isFinite(c.score) ? c.score.toFixed(2) : '–' }))));
   }
 }

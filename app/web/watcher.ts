@@ -66,6 +66,7 @@ export class Watcher {
   /** Lists of labels asked for so far. */
   private wishes = 0;
   private stream: Stream | undefined;
+  private readonly waiting = new Set<Promise<unknown>>();
   private readonly times = new Map<StageTime['stage'], { last: number; sum: number; n: number }>();
 
   constructor(tell: (news: Told, transfer?: Transferable[]) => void) {
@@ -91,9 +92,19 @@ export class Watcher {
   /** The names of the drawings that the model learned: what captions are taken from while there is no text decoder. */
   async loadNames(): Promise<void> {
     const { concepts } = await loadE4();
-    this.names = await TextVectors.of(this.model, concepts.map(c => c.name), part => this.tell({ tell: 'progress', what: 'Reading the names of 1,594 drawings', part }));
-    this.stream?.captions.forEach((_, key) => void this.caption(this.stream!, key));
+    this.names = await TextVectors.of(this.model, concepts.map(c => c.name), async part => {
+      this.tell({ tell: 'progress', what: 'Reading the names of 1,594 drawings', part });
+      while (this.waiting.size > 0) await Promise.race(this.waiting).catch(() => {}); // people first; what failed is told where it was asked
+    });
+    const { stream } = this;
+    if (!this.decoder) for (const key of stream?.captions.keys() ?? []) await this.caption(stream!, key);
     this.tell({ tell: 'names' });
+  }
+
+  /** Work that somebody waits for: the names of all drawings are read between. @param work begun @returns its result */
+  urgent<T>(work: Promise<T>): Promise<T> {
+    this.waiting.add(work);
+    return work.finally(() => this.waiting.delete(work));
   }
 
   async setLabels({ labels }: Calls['labels']['in']): Promise<{ count: number }> {
@@ -138,7 +149,7 @@ export class Watcher {
     stream.thumbGapS = durationS / THUMBS;
     if (times.length === 1) stream.settings = { ...settings, framesPerWindow: 1, strideFrames: 1 }; // a still picture is no clip
     const wanted = sampleTimes(times, durationS, stream.settings);
-    void (async () => {
+    void this.urgent((async () => {
       try {
         const frames = source.frames(wanted);
         for (;;) {
@@ -152,7 +163,7 @@ export class Watcher {
       } finally {
         await source.close();
       }
-    })();
+    })());
     return { durationS, frames: times.length, width, height, decoder };
   }
 
@@ -245,15 +256,16 @@ export class Watcher {
   /** Text of a stable run: by the text decoder where the model has one, else the nearest name. */
   private async caption(stream: Stream, key: number): Promise<void> {
     const { run, atS } = stream.captions[key]!;
-    const nearest = (this.names ?? this.labels)?.nearest(run.vector, 1)[0] ?? { label: '…', score: NaN };
-    const text = this.decoder ? await this.decode(run.vector) : nearest.label;
-    this.tell({ tell: 'caption', turn: stream.turn, key, fromS: run.fromS, toS: run.toS, atS, text, score: nearest.score });
+    const said = this.decoder ? await this.decode(run.vector) : (this.names ?? this.labels)?.nearest(run.vector, 1)[0];
+    this.tell({ tell: 'caption', turn: stream.turn, key, fromS: run.fromS, toS: run.toS, atS, text: said?.label || '…', score: said?.score ?? NaN });
   }
 
-  private async decode(vector: Float32Array): Promise<string> {
+  /** What the text decoder says of a vector, with the cosine of its words. */
+  private async decode(vector: Float32Array): Promise<Scored> {
     const rows = Tensor.from(this.model.device, vector, [1, vector.length]);
     try {
-      return (await this.timed('text', this.decoder!.decode(rows)))[0] ?? '';
+      const label = (await this.timed('text', this.decoder!.decode(rows)))[0] ?? '';
+      return { label, score: label ? (await TextVectors.of(this.model, [label])).cosine(0, vector) : NaN };
     } finally {
       rows.dispose();
     }
@@ -274,12 +286,14 @@ export class Watcher {
   async ask({ index, question, answers }: Calls['ask']['in']): Promise<Scored[]> {
     const window = this.stream?.windows[index];
     if (!window) throw new RangeError('there is no picture yet; open one first');
-    const bank = await this.timed('text', TextVectors.of(this.model, answers));
+    if (answers.length === 0 && !this.decoder) throw new RangeError('this checkpoint has no text decoder; write some answers to choose from');
     const { model } = this;
     const width = model.config.vision.hiddenSize;
     const visual = Tensor.from(model.device, window.tokens, [1, window.tokens.length / width, width]);
     try {
-      return bank.nearest(await this.timed('predict', readOf(model.predict(visual, question))), answers.length);
+      const vector = await this.timed('predict', readOf(model.predict(visual, question)));
+      if (answers.length === 0) return [await this.decode(vector)];
+      return (await this.timed('text', TextVectors.of(model, answers))).nearest(vector, answers.length);
     } finally {
       visual.dispose();
     }

@@ -30,5 +30,5 @@ async function answer({ call, args }: Request): Promise<unknown> {
 }
 
 port.addEventListener('message', ({ data }) => {
-  answer(data).then(result => port.postMessage({ id: data.id, result }), (error: Error) => port.postMessage({ id: data.id, error: error.message }));
+  watcher.urgent(answer(data)).then(result => port.postMessage({ id: data.id, result }), (error: Error) => port.postMessage({ id: data.id, error: error.message }));
 });

@@ -102,6 +102,13 @@ inBrowser('drawings are named, labels are taken as they are typed', async () => 
 inBrowser('a film leaves its trace; the keyboard moves through it; a text finds its moment', async () => {
   const { page, trouble } = await opened();
   const { fileURLToPath } = await import('node:url');
+  await page.evaluate(() => { // one window per frame, whatever the checkpoint was trained on
+    for (const [name, value] of [['framesPerSecond', '8'], ['framesPerWindow', '1'], ['strideFrames', '1']]) {
+      const input = document.querySelector<HTMLInputElement>(`#settings [name=${name}]`)!;
+      input.value = value!;
+      input.dispatchEvent(new Event('change'));
+    }
+  });
   for (const name of ['square.mp4', 'square_vp9.webm', 'square.gif']) {
     await page.setInputFiles('#file', fileURLToPath(new URL(`../../../test/data/clips/${name}`, import.meta.url)));
     await page.waitForFunction(() => document.querySelector('#tally b')?.textContent === '13'); // 1.6 s at 8 frames per second
