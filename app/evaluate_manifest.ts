@@ -1,8 +1,13 @@
 // `vl-jepa eval --manifest FILE`: a benchmark on the user's own data, the paper's figures of the same benchmark beside it.
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openManifest } from '../data/manifest.ts';
 import type { ManifestTask } from '../data/manifest.ts';
+import { TextDecoder } from '../model/text_decoder.ts';
+import type { VLJEPA } from '../model/vl_jepa.ts';
 import { runBenchmark } from '../tasks/benchmark.ts';
 import type { BenchmarkResult } from '../tasks/benchmark.ts';
+import { checkpointFolder } from './checkpoint_path.ts';
 import { mediaLoader, openModel } from './media.ts';
 
 export interface ManifestEvalOptions {
@@ -17,6 +22,8 @@ export interface ManifestEvalOptions {
 export interface ManifestEvalResult extends BenchmarkResult {
   manifest: string;
   adapter: string;
+  /** Who captions, where the manifest brings none. */
+  captions?: 'the text decoder' | 'the nearest reference of another sample';
 }
 
 const figure = (name: string, value: number): string => (name.includes('CIDEr') ? value.toFixed(3) : value.toFixed(1));
@@ -37,17 +44,28 @@ export function benchmarkLines({ task, name, n, skipped, faults, candidates, mai
   return lines;
 }
 
+/** The text decoder of a checkpoint that has one. */
+async function decoderOf(model: VLJEPA, folder: string): Promise<TextDecoder | undefined> {
+  const has = await access(join(folder, 'decoder', 'config.json')).then(() => true, () => false);
+  return has ? TextDecoder.fromPretrained(folder, { model }) : undefined;
+}
+
 /** Runs the manifest's benchmark. @param options checkpoint, manifest, task, query @returns the figures @throws DataError that names file and line */
 export async function evaluateManifest(options: ManifestEvalOptions): Promise<ManifestEvalResult> {
   const { task, query, batch, json } = options;
   const manifest = await openManifest(options.manifest, task === undefined ? {} : { task }); // its faults are told before the model is loaded
   const { model } = await openModel(options.model);
+  const captions = manifest.header.task === 'caption';
+  const decoder = captions ? await decoderOf(model, await checkpointFolder(options.model)) : undefined;
   const live = !json && process.stderr.isTTY;
   const progress = (done: number, skipped: number): void => { if (live) process.stderr.write(`\r${done} embedded, ${skipped} skipped`); };
   const result = await runBenchmark(model, manifest, {
-    load: mediaLoader(options.manifest, manifest.header.frames), ...(query !== undefined && { query }), ...(batch !== undefined && { batchSize: batch }), progress,
+    load: mediaLoader(options.manifest, manifest.header.frames), ...(query !== undefined && { query }), ...(batch !== undefined && { batchSize: batch }), ...(decoder && { caption: vectors => decoder.decode(vectors) }), progress,
   });
   if (live) process.stderr.write('\r\x1b[K');
-  if (!json) for (const line of benchmarkLines(result)) console.log(line);
-  return { ...result, manifest: options.manifest, adapter: model.device.adapter.notice };
+  decoder?.dispose();
+  const teller: NonNullable<ManifestEvalResult['captions']> = decoder ? 'the text decoder' : 'the nearest reference of another sample';
+  const own = captions && 'CIDEr-D of the nearest other reference' in result.figures; // captions that the manifest brings have no such line beside them
+  if (!json) for (const line of [...benchmarkLines(result), ...(own ? [`  captions by ${teller}`] : [])]) console.log(line);
+  return { ...result, manifest: options.manifest, adapter: model.device.adapter.notice, ...(own && { captions: teller }) };
 }

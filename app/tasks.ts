@@ -106,11 +106,13 @@ export async function retrieveFiles(options: Common & { query?: string | undefin
   if (query !== undefined && query.trim() === '') throw new CliError('retrieve: --query is empty, expected words');
   if (path !== undefined && files.length) throw new CliError('retrieve: files and --index were both given, expected one of them');
   if (path === undefined) needFiles('retrieve', files);
+  if (path === undefined && options.search === 'usearch') throw new CliError('retrieve: --search usearch was given without --index, expected both (among files the search is exact)');
   const { model, name } = await openModel(options.model);
   const index = path === undefined ? undefined : await readIndex(path, { fingerprint: await modelFingerprint(model), name });
   const gallery = index ? { names: index.names, vectors: index.vectors } : await embedFiles(model, files, { frames: options.frames }).then(({ files: names, vectors }) => ({ names, vectors })); // `query` is what is looked for here
   const wanted = query === undefined ? rowsOf(model, (await embedFiles(model, [picture!], { frames: options.frames, query: index?.query || undefined })).vectors) : model.encodeText([query]);
   const searcher = await openSearcher(model.device, { vectors: gallery.vectors, dim: model.config.embeddingDim }, index ? await searchOptions(path!, index, options.search) : { method: 'exact' });
+  if (searcher.method === 'usearch' && options.search === 'auto') console.error('searched with usearch, which misses a neighbour now and then; --search exact finds all');
   const [hits] = await searcher.search(wanted, options.top);
   searcher.dispose();
   const result = hits!.map(({ index: row, score }) => ({ file: gallery.names[row]!, score }));

@@ -1,7 +1,7 @@
 // `vl-jepa train --preset nano`: pretraining on set E4 (stage 1), or training with questions and clips on top of it (stage 2); resumable, with a log and a report.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TRAIN_ARTISTS, loadE4 } from '../data/e4.ts';
 import type { Artist } from '../data/e4.ts';
 import { openDevice } from '../engine/device.ts';
@@ -79,6 +79,7 @@ export function recipeOf(options: TrainOptions): Recipe {
   if ((stage === 2) !== (options.from !== undefined)) throw new CliError(`train: --from is ${options.from ?? 'missing'}, expected ${stage === 2 ? 'the folder of the weights of stage 1' : 'none in stage 1 (it starts from nothing; or add --stage 2)'}`);
   if (stage !== 2 && options.teacher !== undefined) throw new CliError(`train: --teacher is ${options.teacher}, expected none in stage 1 (teachers name the objects of clips; add --stage 2)`);
   const presets = stage !== 2 ? PRESETS : options.teacher === undefined ? CLIP_PRESETS : TAUGHT_PRESETS;
+  if (options.from !== undefined && resolve(options.from) === resolve(options.out)) throw new CliError(`train: --out is ${options.out}, expected another folder than --from (the run would write over the weights that it starts from)`);
   const preset = Object.hasOwn(presets, options.preset) ? presets[options.preset]! : undefined;
   if (!preset) throw new CliError(`train: --preset is ${options.preset}, expected one of ${Object.keys(presets).join(', ')}`);
   const { leaveOut } = options;

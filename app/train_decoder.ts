@@ -1,6 +1,6 @@
 // `vl-jepa train --stage decoder`: the Y-Decoder of a trained model, on the texts of sets E4 and MS; resumable, with a log and figures.
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { loadE4 } from '../data/e4.ts';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
@@ -17,7 +17,7 @@ import { checkpointFolder } from './checkpoint_path.ts';
 import { exactMatch, spread } from './decoder_figures.ts';
 import { lessonsOf } from './decoder_lessons.ts';
 import { CliError } from './errors.ts';
-import { openRunLog } from './run_log.ts';
+import { openRunLog, readRunLog } from './run_log.ts';
 
 export interface TrainDecoderOptions {
   preset: string;
@@ -70,11 +70,13 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
   const recipe = recipeOf(options);
   const { out, predictions = 0.5 } = options;
   if (!(predictions >= 0 && predictions < 1)) throw new CliError(`train: --predictions is ${predictions}, expected a share from 0 to 1`);
+  const from = await checkpointFolder(options.from);
+  if (resolve(from) === resolve(out)) throw new CliError(`train: --out is ${out}, expected another folder than that of the model (states of its own training may lie there)`);
   const say = (text: string): void => { if (!options.quiet) console.error(text); };
   const device = options.device ?? (await openDevice());
   say(`adapter: ${device.adapter.notice}`);
-  const model = await VLJEPA.fromPretrained(await checkpointFolder(options.from), { device });
-  if (!model.tokenizer) throw new CliError(`train: ${options.from} has no tokenizer.json, expected one (the decoder writes its tokens)`);
+  const model = await VLJEPA.fromPretrained(from, { device });
+  if (!model.tokenizer) throw new CliError(`train: ${from} has no tokenizer.json, expected one (the decoder writes its tokens)`);
   const lessons = await lessonsOf(model, await loadE4(), predictions);
   say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const decoder = await TextDecoder.create({ ...recipe.decoder, embedding_dim: model.config.embeddingDim }, { device, tokenizer: model.tokenizer, seed: recipe.seed, init: recipe.init as never });
@@ -93,8 +95,9 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
       return { names: await exactMatch(decoder, lessons[0]!.vectors, lessons[0]!.texts), captions: await exactMatch(decoder, captions.vectors, captions.texts) };
     });
     const parameters = [...decoder.parameters().values()].reduce((n, t) => n + t.size, 0);
-    const result = { out, adapter: device.adapter.notice, parameters, steps: trainer.step, loss: last?.loss ?? NaN, seconds, ...figures };
-    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...result, recipe, predictions }, null, 2)}\n`);
+    const card = { adapter: device.adapter.notice, parameters, steps: trainer.step, loss: last?.loss ?? (await readRunLog(out)).at(-1)?.loss ?? NaN, ...figures };
+    const result = { out, seconds, ...card };
+    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...card, recipe, predictions }, null, 2)}\n`); // neither a path of this machine nor the time since the last resume
     say(`${result.steps} steps done; word for word from their own vectors: names ${figures.names.toFixed(1)} %, captions ${figures.captions.toFixed(1)} %; the decoder is in ${join(out, 'decoder')}: copy that folder into the model's`);
     return result;
   } finally {
