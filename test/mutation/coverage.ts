@@ -27,13 +27,14 @@ export interface Covered {
 /** A pipeline that some case uses. */
 export interface Variant { readonly kernel: Kernel; readonly entry: string; readonly options: DispatchOptions }
 
-interface Inner { pipelineFor(kernel: Kernel, entry: string, ...rest: unknown[]): { readonly id: number } }
+interface Inner { pipelineFor(kernel: Kernel, entry: { readonly name: string }, ...rest: unknown[]): { readonly id: number } }
 
 /** A null device that chooses kernels as another device would. @param like the other @returns the device */
 export async function nullDevice(like: Device): Promise<Device> {
   const device = await openDevice({ adapter: 'null', limits: 'default' });
   Object.defineProperty(device.gpu, 'adapterInfo', { value: like.gpu.adapterInfo });
   Object.defineProperty(device, 'adapter', { value: like.adapter });
+  Object.defineProperty(device, 'subgroupSize', { value: like.subgroupSize });
   return device;
 }
 
@@ -45,7 +46,7 @@ export async function coverage(device: Device): Promise<Covered[]> {
   let own = false;
   recorder.pipelineFor = (kernel, entry, ...rest) => {
     const pipeline = original(kernel, entry, ...rest);
-    if (kernel.name !== 'fill' || own) uses.add(`${kernel.name}:${entry}#${pipeline.id}`); // fill also poisons every buffer of every case
+    if (kernel.name !== 'fill' || own) uses.add(`${kernel.name}:${entry.name}#${pipeline.id}`); // fill also poisons every buffer of every case
     return pipeline;
   };
   const found: Covered[] = [];

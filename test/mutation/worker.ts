@@ -33,22 +33,16 @@ export type Report =
 
 const send = (report: Report): Promise<void> => new Promise((done, fail) => { process.send!(report, (error: Error | null) => (error ? fail(error) : done())); });
 
-interface Held { readonly kernel: Kernel; readonly entry: string }
-interface Inner { readonly pipelines: Map<string, Held> }
-const cacheOf = (device: Device): Inner['pipelines'] => (device.recorder as unknown as Inner).pipelines;
+interface Inner { readonly entries: ReadonlyMap<Kernel, ReadonlyMap<string, { readonly pipelines: unknown[] }>> }
 
 /** Takes the pipelines of changed kernels out of the cache. @returns what puts them back and the faulty ones away */
 function aside(device: Device, changed: ReadonlySet<string>): () => void {
-  const cache = cacheOf(device);
-  const take = (): [string, Held][] => {
-    const mine = [...cache].filter(([, p]) => changed.has(`${p.kernel.name}:${p.entry}`));
-    for (const [key] of mine) cache.delete(key);
-    return mine;
-  };
-  const good = take();
+  const { entries } = device.recorder as unknown as Inner;
+  const mine = [...entries].flatMap(([kernel, points]) => [...points].filter(([entry]) => changed.has(`${kernel.name}:${entry}`)).map(([, { pipelines }]) => ({ pipelines, good: pipelines.splice(0) })));
+  const before = new Set(mine.map(({ pipelines }) => pipelines));
   return () => {
-    take();
-    for (const [key, p] of good) cache.set(key, p);
+    for (const { pipelines, good } of mine) pipelines.splice(0, Infinity, ...good);
+    for (const [kernel, points] of entries) for (const [entry, { pipelines }] of points) if (changed.has(`${kernel.name}:${entry}`) && !before.has(pipelines)) pipelines.length = 0; // first used with the fault
   };
 }
 
