@@ -55,7 +55,7 @@ export const TASK_COMMANDS: Readonly<Record<string, Command>> = {
     run: async (v, files) => {
       const [question, answers] = [required('ask', v, 'question'), text(v, 'answers')];
       if (answers === undefined) return (await import('./caption.ts')).askFiles({ ...decodeValues('ask', v, files), query: question });
-      const idle = Object.keys(DECODE_OPTIONS).find(o => o !== 'frames' && o !== 'method' && v[o] !== undefined);
+      const idle = Object.keys(DECODE_OPTIONS).find(o => o !== 'frames' && v[o] !== undefined && !(o === 'method' && v[o] === 'greedy'));
       if (idle) throw new CliError(`ask: --${idle} was given with --answers, expected one of them (candidates are chosen from, not decoded)`);
       return (await import('./tasks.ts')).askFiles({ model: text(v, 'model'), files, question, answers, frames: number('ask', v, 'frames', { least: 1 }), top: number('ask', v, 'top', { least: 1 })!, json: v.json === true });
     },

@@ -1,6 +1,7 @@
 // Runs the test files: node dist/test/run.js [--node | --browser] [part of a file name …]. Both places without a flag.
-// Prints a line `N passed, N failed`; a file that ran nothing is a failure. Two things run at a time: processes with a few files each (a driver that dies takes only its own files
-// along), and first of all the page, if it is asked for.
+// Prints a line `N passed, N failed`; a file that ran nothing is a failure. Two things run at a time: processes with a few files each, and first of all the page,
+// if it is asked for. All files in one process would be more than lavapipe takes: it maps memory for every bind group, and for up to 512 that Dawn makes ahead per layout; a process has
+// 65,530 mappings, and a group gives its own back only once JavaScript has collected it.
 import { fork } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

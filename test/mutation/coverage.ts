@@ -65,6 +65,7 @@ export async function coverage(device: Device): Promise<Covered[]> {
   } finally {
     recorder.pipelineFor = original;
   }
+  if (!found.some(f => f.uses.length)) throw new Error('mutate: no case of the proofs was seen to use any pipeline, so none could see a fault (has the dispatcher changed?)');
   return found;
 }
 
