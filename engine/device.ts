@@ -286,3 +286,17 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const tuning = options.tuning === 'off' ? undefined : options.tuning ? checkTuning(options.tuning, 'openDevice: tuning') : await loadTuning(adapter.info);
   return new Device(gpu, summary, { tuning, language, matrixUnits: options.matrixUnits === true });
 }
+
+/**
+ * Work on the caller's device, or on one of its own, which is destroyed if the work fails.
+ * @param given the caller's, undefined for a new one @param work gets the device @returns what the work returns @throws DeviceError when none opens, and what the work throws
+ */
+export async function onDevice<T>(given: Device | undefined, work: (device: Device) => Promise<T>): Promise<T> {
+  const device = given ?? (await openDevice());
+  try {
+    return await work(device);
+  } catch (error) {
+    if (!given) device.destroy();
+    throw error;
+  }
+}

@@ -41,6 +41,7 @@ export function writeRows(cache: Tensor, x: Tensor, position: Position): void {
   checkShape('writeRows', 'x', x, [batch, null, cols], 'the batch and width of cache');
   checkDtype('writeRows', 'x', x, cache.dtype);
   checkSameDevice('writeRows', cache, x);
+  if (x.size && x.storage === cache.storage) throw new ShapeError('writeRows: x lies in the storage of cache, expected rows of their own (WebGPU lets no kernel read and write one buffer)');
   const { params, options } = paramsOf('writeRows', position, x.shape[1]!, cache, x.size);
   if (x.size) dispatch(cache.device, cache_rows, 'write_rows', { x, cache }, params, groupsFor(params.count, WG), options);
 }

@@ -163,7 +163,10 @@ export class DecodeSteps {
     this.step = 1;
     const first = await plan(device, () => noGrad(() => this.begin()));
     this.step = Math.min(2, this.parts.config.maxTokens);
-    const next = await plan(device, () => noGrad(() => this.go()));
+    const next = await plan(device, () => noGrad(() => this.go())).catch((error: unknown) => {
+      first.dispose();
+      throw error;
+    });
     for (const { outputs } of [first, next]) keep(outputs);
     return (this.plans = { first, next });
   }

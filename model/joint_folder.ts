@@ -1,5 +1,5 @@
 /** Reading a joint checkpoint: one file with every tensor, or the three networks in folders of their own with the heads beside them (see joint_parts.ts). */
-import { openDevice } from '../engine/device.ts';
+import { onDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { WeightError } from '../weights/error.ts';
@@ -75,22 +75,23 @@ export async function loadJoint(input: FolderInput, options: LoadModelOptions): 
     tokenizer: options.tokenizer ?? (await readJson(parts ? folder.sub('text') : folder, 'tokenizer.json')) as object | undefined,
     queryTokenizer: options.queryTokenizer ?? (await readJson(parts ? folder.sub('predictor') : folder, parts ? 'tokenizer.json' : 'query_tokenizer.json')) as object | undefined,
   };
-  const device = options.device ?? (await openDevice());
-  const checkpoint = await openCheckpoint(folder);
-  try {
-    const load = { where: folder.name, progress, signal };
-    if (!parts) return { device, config, tokenizers, params: await loadParams(device, checkpoint, jointTensors(config), { ...load, dtype: dtypeByName(dtype) }) };
-    const map = await loadNetworks(device, { vision: folder.sub('vision'), predictor: folder.sub('predictor'), text: folder.sub('text') }, config.predictorLayers.join(':'), options);
+  return onDevice(options.device, async (device) => {
+    const checkpoint = await openCheckpoint(folder);
     try {
-      for (const [name, tensor] of (await loadParams(device, checkpoint, headTensors(config), load)).entries()) map.set(name, tensor);
-      return { device, config, tokenizers, params: orderedParams(config, map) };
-    } catch (error) {
-      for (const tensor of map.values()) tensor.dispose();
-      throw error;
+      const load = { where: folder.name, progress, signal };
+      if (!parts) return { device, config, tokenizers, params: await loadParams(device, checkpoint, jointTensors(config), { ...load, dtype: dtypeByName(dtype) }) };
+      const map = await loadNetworks(device, { vision: folder.sub('vision'), predictor: folder.sub('predictor'), text: folder.sub('text') }, config.predictorLayers.join(':'), options);
+      try {
+        for (const [name, tensor] of (await loadParams(device, checkpoint, headTensors(config), load)).entries()) map.set(name, tensor);
+        return { device, config, tokenizers, params: orderedParams(config, map) };
+      } catch (error) {
+        for (const tensor of map.values()) tensor.dispose();
+        throw error;
+      }
+    } finally {
+      await checkpoint.close();
     }
-  } finally {
-    await checkpoint.close();
-  }
+  });
 }
 
 /** Each network's own config.json, which counts: another program may have trained the network further and written it. */

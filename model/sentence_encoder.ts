@@ -1,7 +1,7 @@
 /** Texts to the sentence vectors of a text folder on its own, as sentence-transformers makes them: prompts by name, length limit, Matryoshka sizes (spec sections 4.4 to 4.6). */
 import { Tokenizer } from '../data/tokenizer.ts';
 import { ShapeError } from '../engine/check.ts';
-import { openDevice } from '../engine/device.ts';
+import { onDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
@@ -67,14 +67,16 @@ export class SentenceEncoder {
     const json = await readJson(folder, 'tokenizer.json');
     if (json === undefined) throw new ConfigError(`${folder.name}/tokenizer.json: the file is missing, expected the vocabulary of the text encoder`);
     const tokenizer = Tokenizer.fromJSON(json as object);
-    const text = await TextEncoder.load(options.device ?? (await openDevice()), folder, options);
-    try {
-      checkVocabulary('text', tokenizer, text.config.vocabSize, json as object);
-      return new SentenceEncoder(text, tokenizer, settings);
-    } catch (error) {
-      for (const [, tensor] of text.params.entries()) tensor.dispose();
-      throw error;
-    }
+    return onDevice(options.device, async (device) => {
+      const text = await TextEncoder.load(device, folder, options);
+      try {
+        checkVocabulary('text', tokenizer, text.config.vocabSize, json as object);
+        return new SentenceEncoder(text, tokenizer, settings);
+      } catch (error) {
+        for (const [, tensor] of text.params.entries()) tensor.dispose();
+        throw error;
+      }
+    });
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The Y-Decoder (spec section 1.9, option 1): a predicted or encoded unit vector -> K soft prefix tokens -> causal Llama layers -> text. Used at inference only. */
 import { Tokenizer } from '../data/tokenizer.ts';
 import { ShapeError, checkShape } from '../engine/check.ts';
-import { openDevice } from '../engine/device.ts';
+import { onDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
@@ -13,7 +13,7 @@ import { reshape } from '../kernels/reshape.ts';
 import { slice } from '../kernels/slice.ts';
 import { WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
-import type { FolderInput } from '../weights/folder.ts';
+import type { FolderInput, FolderSource } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import { ConfigError } from './config.ts';
 import { decoderConfig } from './config_decoder.ts';
@@ -105,7 +105,7 @@ export class TextDecoder {
    * @throws WeightError when there is no decoder, ConfigError when it is wrong or was trained for another model
    */
   static async fromPretrained(source: FolderInput, options: LoadDecoderOptions = {}): Promise<TextDecoder> {
-    const { model, signal, progress, dtype = 'f32' } = options;
+    const { model, signal } = options;
     const folder = folderSource(source, signal ? { signal } : {});
     const own = folder.sub(DECODER_FOLDER);
     const json = await readJson(own, 'config.json');
@@ -113,17 +113,15 @@ export class TextDecoder {
     const config = decoderConfig(json, `${own.name}/config.json`);
     if (model) checkWidth(config, model);
     const tokenizer = options.tokenizer ? Tokenizer.fromJSON(options.tokenizer) : await tokenizerOf(config, folder, model);
-    const device = model?.device ?? options.device ?? (await openDevice());
+    return onDevice(model?.device ?? options.device, (device) => TextDecoder.loaded(device, own, config, tokenizer, options));
+  }
+
+  private static async loaded(device: Device, own: FolderSource, config: DecoderConfig, tokenizer: Tokenizer, { model, signal, progress, dtype = 'f32' }: LoadDecoderOptions): Promise<TextDecoder> {
     const checkpoint = await openCheckpoint(own);
     try {
       const params = await loadParams(device, checkpoint, decoderTensors(config), { where: own.name, dtype: (name) => (name === PROBE_VECTORS ? 'f32' : dtype), progress, signal });
       const decoder = TextDecoder.assemble(device, config, params, tokenizer);
-      try {
-        if (model) await decoder.check(model);
-      } catch (error) {
-        decoder.dispose();
-        throw error;
-      }
+      await (model && decoder.check(model))?.catch((error: unknown) => { decoder.dispose(); throw error; });
       return decoder;
     } finally {
       await checkpoint.close();

@@ -1,7 +1,7 @@
 /** VL-JEPA (arXiv 2512.10942, spec section 1): picture or clip + query -> predicted vector, text -> target vector, both of unit length in one space. */
 import { Tokenizer } from '../data/tokenizer.ts';
 import { ShapeError, checkShape } from '../engine/check.ts';
-import { openDevice } from '../engine/device.ts';
+import { onDevice, openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
@@ -85,7 +85,7 @@ export class VLJEPA {
   static async fromPretrained(source: FolderInput | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
     if (isThreeFolders(source)) {
       const { fromBackbones } = await import('./backbones.ts'); // which imports this file
-      return fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device: options.device ?? (await openDevice()) });
+      return onDevice(options.device, (device) => fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device }));
     }
     const { device, config, params, tokenizers } = await loadJoint(source, options);
     return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...tokenizers });

@@ -1,6 +1,6 @@
 // Loss, errors on the side, debug output and polling. Everything here that breaks a device breaks one of its own.
 import { DeviceError } from '../../engine/check.ts';
-import { openDevice } from '../../engine/device.ts';
+import { onDevice, openDevice } from '../../engine/device.ts';
 import type { Device } from '../../engine/device.ts';
 import { setDebug } from '../../engine/profile.ts';
 import { Tensor } from '../../engine/tensor.ts';
@@ -147,6 +147,17 @@ test.when(isNode, 'setImmediate exists in Node only', 'while a software adapter 
   const ms = performance.now() - began;
   if (ms > 20) assert.ok(naps > 0, `Dawn polled without a nap for ${ms.toFixed(0)} ms`);
   assert.ok(fired > ms / 10, `setImmediate fired ${fired} times in ${ms.toFixed(0)} ms`);
+});
+
+test('work on a device of its own destroys it when it fails, and leaves the caller\'s alone', async () => {
+  const d = await device();
+  const seen: Device[] = [];
+  const fails = (on: Device): Promise<never> => { seen.push(on); return Promise.reject(new Error('no')); };
+  for (const given of [undefined, d]) assert.is(await onDevice(given, fails).catch((error: Error) => error.message), 'no');
+  assert.throws(() => Tensor.zeros(seen[0]!, [2]).device.flush(), /destroyed/);
+  assert.is(seen[1], d);
+  assert.equal(await Tensor.zeros(d, [2]).read(), new Float32Array(2));
+  assert.is(await onDevice(d, async on => on), d);
 });
 
 test.run();

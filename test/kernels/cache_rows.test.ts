@@ -12,6 +12,7 @@ test('shapes, dtypes and positions that do not fit are refused', async () => {
   assert.throws(() => writeRows(cache, Tensor.zeros(d, [1, 1, 3]), 0), /writeRows: x has shape \[1, 1, 3\], expected \[2, \*, 3\]/);
   assert.throws(() => writeRows(cache, Tensor.zeros(d, [2, 1, 3], 'u32'), 0), /writeRows: x is u32, expected f32/);
   assert.throws(() => writeRows(cache, Tensor.zeros(d, [2, 2, 3]), 3), /writeRows: position is 3, expected 0 to 2 \(2 of 4 rows\)/);
+  assert.throws(() => writeRows(cache, cache, 0), /writeRows: x lies in the storage of cache/);
   assert.throws(() => readRows(cache, -1, 1), /readRows: position is -1, expected 0 to 3/);
   assert.throws(() => readRows(cache, 0, 1.5), /readRows: count is 1.5/);
   assert.throws(() => readRows(Tensor.zeros(d, [1, 2, 4], 'f16'), 0, 1), /readRows: the rows are f16, expected f32, u32 or i32/);
