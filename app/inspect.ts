@@ -9,8 +9,9 @@ import { elementCount } from '../weights/dtype.ts';
 import { reason, WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
 import type { FolderSource } from '../weights/folder.ts';
+import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
-import { openFileOrIndex, openFolder, openLooseFolder, placeOf, sizeWarnings } from './inspect_folder.ts';
+import { openFileOrIndex, openLooseFolder, placeOf } from './inspect_folder.ts';
 import { denseProblems, expectation } from './inspect_networks.ts';
 import type { Expectation } from './inspect_networks.ts';
 import { LazyList } from './json_output.ts';
@@ -63,7 +64,7 @@ export async function inspectCheckpoint(path: string): Promise<InspectReport> {
     return closing(await openLooseFolder(path, names), (opened) => plainReport(path, opened, problems));
   }
   const expected = await expectation(folder, json, `${path}/config.json`); // before the weights: a folder of another network says so first
-  const own = await closing([await openFolder(path, names)], async ([checkpoint]) => {
+  const own = await closing([await openCheckpoint(folder)], async ([checkpoint]) => {
     const { found, skipped, problems } = matchTensors(checkpoint!, expected.specs, { where: path, skip: expected.skip });
     const parameters = [...found.values()].reduce((sum, name) => sum + elementCount(checkpoint!.info(name).shape), 0);
     const more = [...(await denseProblems(folder, expected.dense)), ...(await tokenizerProblems(folder, names, expected.vocabulary))];
@@ -156,6 +157,6 @@ function describe(path: string, opened: readonly Safetensors[]) {
     path, dtypes, parameters, bytes,
     tensors: new LazyList(count, items),
     metadata: opened.length === 1 ? opened[0]!.metadata : new Map(opened.flatMap(({ metadata, files }) => [...metadata].map(([key, value]) => [`${files[0]}: ${key}`, value] as const))),
-    warnings: opened.flatMap((checkpoint) => [...checkpoint.warnings, ...sizeWarnings(checkpoint)]),
+    warnings: opened.flatMap(({ warnings }) => warnings),
   };
 }

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { reason, WeightError } from '../weights/error.ts';
 import { checkFileName, folderSource } from '../weights/folder.ts';
-import { HEADER_LIMIT, HEADER_LIMIT_OF_FORMAT } from '../weights/header.ts';
+import { HEADER_LIMIT } from '../weights/header.ts';
 import { openCheckpoint, openIndex, openSafetensors } from '../weights/safetensors.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 
@@ -37,48 +37,13 @@ export async function placeOf(path: string): Promise<Place> {
 }
 
 /**
- * Opens one file, or the shards of an index file. The format's own limit counts here: whoever asks what a file holds shall hear it.
+ * Opens one file, or the shards of an index file, as loading does.
  *
  * @param path of the file
  * @param kind as {@link placeOf} says
  */
 export async function openFileOrIndex(path: string, kind: 'file' | 'index'): Promise<Safetensors> {
-  if (kind === 'file') return openSafetensors(path, { headerLimit: HEADER_LIMIT_OF_FORMAT });
-  const names = new Set(await readdir(dirname(path)));
-  return checkShards(await openIndex(dirname(path), basename(path), { headerLimit: HEADER_LIMIT_OF_FORMAT }), path, names);
-}
-
-/**
- * Opens the checkpoint of a folder with a config.json: model.safetensors, or its index and shards.
- *
- * @param path of the folder
- * @param names in it
- * @throws WeightError also when both are there and differ
- */
-export async function openFolder(path: string, names: ReadonlySet<string>): Promise<Safetensors> {
-  const options = { headerLimit: HEADER_LIMIT_OF_FORMAT };
-  if (!names.has(INDEX)) return openCheckpoint(folderSource(path), options);
-  const checkpoint = await openIndex(path, INDEX, options);
-  if (names.has(SINGLE) && checkpoint.files.some((file) => file !== SINGLE)) {
-    await checkpoint.close();
-    throw new WeightError('index-shard-missing', `${path}: ${SINGLE} lies beside ${INDEX}, which names other files, expected one checkpoint`);
-  }
-  return checkShards(checkpoint, `${path}/${INDEX}`, names);
-}
-
-/** A file that counts itself among the shards (`-00003-of-00003`) and is in no index: readers that take all files see another model. */
-async function checkShards(checkpoint: Safetensors, where: string, names: ReadonlySet<string>): Promise<Safetensors> {
-  const listed = new Set(checkpoint.files.map((file) => basename(file)));
-  const series = new Set([...listed].map(seriesOf));
-  const extra = [...names].find((name) => !listed.has(name) && seriesOf(name) !== undefined && series.has(seriesOf(name)));
-  if (extra === undefined) return checkpoint;
-  await checkpoint.close();
-  throw new WeightError('index-tensor-extra', `${where}: the shard ${extra} is there, but the index does not name it`);
-}
-
-function seriesOf(name: string): string | undefined {
-  const match = /^(.*)-[0-9]{5}-of-([0-9]{5})\.safetensors$/.exec(name);
-  return match === null ? undefined : `${match[1]}/${match[2]}`;
+  return kind === 'file' ? openSafetensors(path) : openIndex(dirname(path), basename(path));
 }
 
 /**
@@ -90,18 +55,18 @@ function seriesOf(name: string): string | undefined {
  * @throws WeightError `checkpoint-missing` when there is none
  */
 export async function openLooseFolder(path: string, names: ReadonlySet<string>): Promise<Safetensors[]> {
-  if (names.has(SINGLE) || names.has(INDEX)) return [await openFolder(path, names)];
+  if (names.has(SINGLE) || names.has(INDEX)) return [await openCheckpoint(folderSource(path))];
   const sorted = [...names].sort();
   const opened: Safetensors[] = [];
   try {
     const taken = new Set<string>();
-    let left = HEADER_LIMIT_OF_FORMAT;
+    let left = HEADER_LIMIT;
     const keep = (checkpoint: Safetensors): void => {
       opened.push(checkpoint);
       left -= checkpoint.headerBytes;
       for (const file of checkpoint.files) taken.add(basename(file));
     };
-    for (const name of sorted.filter((n) => n.endsWith(INDEX_ENDING))) keep(await checkShards(await openIndex(path, name, { headerLimit: left }), `${path}/${name}`, names));
+    for (const name of sorted.filter((n) => n.endsWith(INDEX_ENDING))) keep(await openIndex(path, name, { headerLimit: left }));
     for (const name of sorted.filter((n) => n.endsWith('.safetensors'))) {
       if (!taken.has(name)) keep(await openNamed(path, name, left));
     }
@@ -127,13 +92,4 @@ function isPlain(name: string): boolean {
   } catch {
     return false; // only its characters are judged here
   }
-}
-
-/**
- * @param checkpoint an open checkpoint
- * @returns what a reader with the usual limit would say about it
- */
-export function sizeWarnings(checkpoint: Safetensors): string[] {
-  const { headerBytes } = checkpoint;
-  return headerBytes > HEADER_LIMIT ? [`the header takes ${headerBytes} bytes; it is loaded only with a headerLimit above the usual ${HEADER_LIMIT}`] : [];
 }

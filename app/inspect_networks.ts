@@ -8,7 +8,7 @@ import { matchTensors } from '../model/match_tensors.ts';
 import { readJson } from '../model/network_folder.ts';
 import type { TensorSpec } from '../model/params.ts';
 import { predictorSkip, predictorTensors } from '../model/predictor.ts';
-import { readSentenceModules } from '../model/sentence_folder.ts';
+import { denseSpecs, readSentenceModules } from '../model/sentence_folder.ts';
 import type { DenseLayer } from '../model/sentence_folder.ts';
 import { TEXT_SKIP, textTensors } from '../model/text_encoder.ts';
 import { VISION_SKIP, visionTensors } from '../model/vision_encoder.ts';
@@ -70,10 +70,6 @@ export async function expectation(folder: FolderSource, json: unknown, where: st
 function denseModule(c: ConfigReader): Pick<Expectation, 'config' | 'specs'> {
   const layer = { inFeatures: c.int('in_features'), outFeatures: c.int('out_features'), bias: c.flag('bias', true) };
   return { config: layer, specs: denseSpecs(layer) };
-}
-
-function denseSpecs({ inFeatures, outFeatures, bias }: DenseLayer): TensorSpec[] {
-  return [{ name: 'linear.weight', shape: [outFeatures, inFeatures], kind: 'linear' }, ...(bias ? [{ name: 'linear.bias', shape: [outFeatures], kind: 'bias' } as const] : [])];
 }
 
 /** A joint model whose networks lie in folders of their own, the heads beside them (model/joint_folder.ts). */

@@ -7,6 +7,8 @@ import { Tensor } from '../engine/tensor.ts';
 import { ConfigError } from '../model/config.ts';
 import { Predictor } from '../model/predictor.ts';
 import { TextEncoder } from '../model/text_encoder.ts';
+import { reshape } from '../kernels/reshape.ts';
+import { slice } from '../kernels/slice.ts';
 import { VisionEncoder } from '../model/vision_encoder.ts';
 import { WEIGHT_DTYPES } from '../model/weight_stream.ts';
 import type { WeightDtype } from '../model/weight_stream.ts';
@@ -47,8 +49,11 @@ export interface RunResult {
   readonly seconds: number;
 }
 
-/** Where a forward pass puts its results. */
-type Outputs = Map<string, Tensor>;
+/** Where a forward pass puts its results; logits above the binding limit come in runs of rows. */
+type Outputs = Map<string, Tensor | Pieces>;
+
+/** One result in several tensors, one after the other. */
+interface Pieces { readonly shape: readonly number[]; readonly tensors: readonly Tensor[] }
 
 /**
  * Runs one network: vision `pixel_values` [B,T,3,H,W]; predictor `inputs_embeds` [B,N,D] (with `logits` instead `input_ids` [B,N]), optional
@@ -66,10 +71,7 @@ export async function runNetwork(options: RunOptions): Promise<RunResult> {
     const start = performance.now();
     const outputs = await RUNNERS[network](device, input, options);
     const entries = [];
-    for (const [name, tensor] of outputs) {
-      entries.push({ name, dtype: 'F32' as const, shape: tensor.shape, bytes: fromF32(await tensor.read(), 'F32') });
-      tensor.dispose();
-    }
+    for (const [name, output] of outputs) entries.push({ name, dtype: 'F32' as const, shape: output.shape, bytes: await bytesOf(output) });
     const seconds = (performance.now() - start) / 1000;
     await writeSafetensors(options.output, entries);
     return { network, outputs: Object.fromEntries(entries.map(({ name, shape }) => [name, shape])), seconds };
@@ -111,7 +113,7 @@ const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, optio
       const x = ids ? predictor.embed(Tensor.from(device, Uint32Array.from(ids.values), rows)) : Tensor.from(device, embeds!.values, embeds!.shape);
       trace('embeddings', x);
       const last = predictor.forward(x, { trace, causal: options.causal, mask: mask && Tensor.from(device, mask, rows) });
-      return { last_hidden_state: last, ...(ids ? { logits: predictor.logits(last) } : {}) };
+      return { last_hidden_state: last, ...(ids ? { logits: logitsOf(predictor, last) } : {}) };
     });
   },
 
@@ -128,13 +130,39 @@ const RUNNERS: Record<RunNetworkName, (device: Device, input: Safetensors, optio
   },
 };
 
+/** Reads a result and releases it. */
+async function bytesOf(output: Tensor | Pieces): Promise<Uint8Array> {
+  const tensors = output instanceof Tensor ? [output] : output.tensors;
+  const bytes = new Uint8Array(tensors.reduce((n, tensor) => n + tensor.byteLength, 0));
+  let at = 0;
+  for (const tensor of tensors) {
+    bytes.set(fromF32(await tensor.read(), 'F32'), at);
+    at += tensor.byteLength;
+    tensor.dispose();
+  }
+  return bytes;
+}
+
+/** A vocabulary of 128,256 fills a binding of 128 MiB with 261 positions: longer texts are multiplied in runs of rows. */
+function logitsOf(predictor: Predictor, hidden: Tensor): Tensor | Pieces {
+  const { vocabSize, hiddenSize } = predictor.config;
+  const rows = hidden.size / hiddenSize;
+  const { maxBufferSize, maxStorageBufferBindingSize } = hidden.device.limits;
+  const most = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4 / vocabSize);
+  if (rows <= most || most === 0) return predictor.logits(hidden);
+  const step = Math.max(1, Math.floor(most / 64) * 64);
+  const flat = reshape(hidden, [rows, hiddenSize]);
+  const tensors = Array.from({ length: Math.ceil(rows / step) }, (_, i) => predictor.logits(slice(flat, 0, i * step, Math.min(rows, (i + 1) * step))));
+  return { shape: [...hidden.shape.slice(0, -1), vocabSize], tensors };
+}
+
 function checkIds(file: string, ids: readonly number[], vocabSize: number): void {
   const bad = ids.findIndex((id) => id < 0 || id >= vocabSize);
   if (bad >= 0) throw new WeightError('number-range', `${file}: input_ids[${bad}] is ${ids[bad]}, expected 0 to ${vocabSize - 1} (the vocabulary)`);
 }
 
 /** Runs without gradients, keeps layer outputs when they are wanted, releases the weights. */
-function forward(weights: [string, Tensor][], options: RunOptions, run: (trace: (name: string, value: Tensor) => void) => Record<string, Tensor>): Outputs {
+function forward(weights: [string, Tensor][], options: RunOptions, run: (trace: (name: string, value: Tensor) => void) => Record<string, Tensor | Pieces>): Outputs {
   try {
     return scope(() => noGrad(() => {
       const outputs: Outputs = new Map();

@@ -68,9 +68,10 @@ export function checkSameDevice(op: string, ...tensors: readonly (Tensor | undef
 
 /**
  * Element count of a shape, checked.
- * @param op name of the caller @param shape sizes, each a whole number ≥ 0 @returns product of the sizes @throws ShapeError for a negative or broken size
+ * @param op name of the caller @param shape sizes, each a whole number ≥ 0 @returns product of the sizes @throws ShapeError for a negative or broken size, or what is no array
  */
 export function checkedSize(op: string, shape: Shape): number {
+  if (!Array.isArray(shape)) throw new ShapeError(`${op}: shape is ${shape === null ? 'null' : typeof shape === 'number' ? shape : `a value of type ${typeof shape}`}, expected an array of whole numbers ≥ 0`);
   let n = 1;
   for (let i = 0; i < shape.length; i++) {
     const s = shape[i]!;

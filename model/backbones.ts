@@ -1,14 +1,13 @@
 /** A joint model from three pretrained networks; projections, heads and temperature start untrained (spec section 0.2). */
 import { WeightError } from '../weights/error.ts';
-import { folderSource } from '../weights/folder.ts';
-import type { FolderInput } from '../weights/folder.ts';
+import type { FolderSource } from '../weights/folder.ts';
 import type { Backbones, JointFields } from './backbone_folders.ts';
 import { vlJepaConfig } from './config.ts';
 import { isObject } from './config_reader.ts';
 import { loadNetworks } from './joint_folder.ts';
 import type { BackboneOptions } from './joint_folder.ts';
 import { jointTensors } from './joint_weights.ts';
-import { readJson } from './network_folder.ts';
+import { reachFolder, readJson } from './network_folder.ts';
 import { initParams } from './params.ts';
 import { PAPER } from './presets.ts';
 import { readSentenceModules } from './sentence_folder.ts';
@@ -26,17 +25,18 @@ const PAPER_LAYERS = 8;
  */
 export async function fromBackbones(folders: Backbones, fields: JointFields, options: NewModelOptions & BackboneOptions): Promise<VLJEPA> {
   const { device } = options;
-  const [vision, predictor, text] = [await configOf(folders.vision), await configOf(folders.predictor), await configOf(folders.text)];
+  const open = { vision: reachFolder(folders.vision, options), predictor: reachFolder(folders.predictor, options), text: reachFolder(folders.text, options) };
+  const [vision, predictor, text] = [await configOf(open.vision), await configOf(open.predictor), await configOf(open.text)];
   const layers = isObject(predictor) && Number.isInteger(predictor.num_hidden_layers) ? (predictor.num_hidden_layers as number) : PAPER_LAYERS;
   const config = vlJepaConfig({
-    embedding_dim: PAPER.embedding_dim, predictor_layers: [Math.max(0, layers - PAPER_LAYERS), layers], dense: await densePairOf(folders.text, text), ...fields,
+    embedding_dim: PAPER.embedding_dim, predictor_layers: [Math.max(0, layers - PAPER_LAYERS), layers], dense: await densePairOf(open.text, text), ...fields,
     model_type: 'vl_jepa', vision_config: vision, predictor_config: predictor, text_config: text,
   }, 'joint config');
   const tokenizers = {
-    tokenizer: options.tokenizer ?? (await readJson(folderSource(folders.text), 'tokenizer.json')) as object | undefined,
-    queryTokenizer: options.queryTokenizer ?? (await readJson(folderSource(folders.predictor), 'tokenizer.json')) as object | undefined,
+    tokenizer: options.tokenizer ?? (await readJson(open.text, 'tokenizer.json')) as object | undefined,
+    queryTokenizer: options.queryTokenizer ?? (await readJson(open.predictor, 'tokenizer.json')) as object | undefined,
   };
-  const map = await loadNetworks(device, folders, config.predictorLayers.join(':'), options);
+  const map = await loadNetworks(device, open, config.predictorLayers.join(':'), options);
   const specs = jointTensors(config);
   const wanted = new Set(specs.map(({ name }) => name));
   for (const [name, tensor] of map) {
@@ -51,15 +51,14 @@ export async function fromBackbones(folders: Backbones, fields: JointFields, opt
 }
 
 /** Inner width of the text folder's two Dense layers; 0 where it has none, or others. */
-async function densePairOf(input: FolderInput, text: unknown): Promise<number> {
+async function densePairOf(folder: FolderSource, text: unknown): Promise<number> {
   const width = isObject(text) ? Number(text.hidden_size) : 0;
-  const { dense: [up, down, ...more] } = await readSentenceModules(folderSource(input), width);
+  const { dense: [up, down, ...more] } = await readSentenceModules(folder, width);
   const pair = up && down && more.length === 0 && !up.bias && !down.bias && down.outFeatures === width;
   return pair ? up.outFeatures : 0;
 }
 
-async function configOf(input: FolderInput): Promise<unknown> {
-  const folder = folderSource(input);
+async function configOf(folder: FolderSource): Promise<unknown> {
   const json = await readJson(folder, 'config.json');
   if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network`);
   return json;

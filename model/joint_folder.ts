@@ -4,7 +4,6 @@ import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { WeightError } from '../weights/error.ts';
 import type { FolderInput, FolderSource } from '../weights/folder.ts';
-import { folderSource } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Backbones } from './backbone_folders.ts';
 import { vlJepaConfig } from './config.ts';
@@ -13,8 +12,8 @@ import { isObject } from './config_reader.ts';
 import { headTensors, jointTensors, orderedParams } from './joint_weights.ts';
 import { dtypeByName } from './model_options.ts';
 import type { LoadModelOptions, ModelOptions } from './model_options.ts';
-import { readJson } from './network_folder.ts';
-import type { NetworkPart } from './network_folder.ts';
+import { reachFolder, readJson } from './network_folder.ts';
+import type { NetworkPart, ReachOptions } from './network_folder.ts';
 import { loadParams } from './params.ts';
 import type { Params } from './params.ts';
 import { Predictor } from './predictor.ts';
@@ -22,7 +21,7 @@ import { TextEncoder } from './text_encoder.ts';
 import { VisionEncoder } from './vision_encoder.ts';
 
 /** What loading takes besides the folder. */
-export type BackboneOptions = Pick<LoadModelOptions, 'dtype' | 'progress' | 'signal'>;
+export type BackboneOptions = Pick<LoadModelOptions, 'dtype' | 'progress'> & ReachOptions;
 
 /** A joint checkpoint on the device; who gets it owns the tensors. */
 export interface LoadedJoint {
@@ -41,10 +40,10 @@ export interface LoadedJoint {
  * @returns their tensors under `vision.`, `predictor.` and `text.`
  * @throws ConfigError, WeightError; nothing is left on the device then
  */
-export async function loadNetworks(device: Device, folders: Backbones, layers: string, { dtype, progress, signal }: BackboneOptions): Promise<Map<string, Tensor>> {
+export async function loadNetworks(device: Device, folders: Backbones, layers: string, { dtype, progress, ...reach }: BackboneOptions): Promise<Map<string, Tensor>> {
   const map = new Map<string, Tensor>();
   const by = dtypeByName(dtype);
-  const options = (part: NetworkPart) => ({ dtype: by(`${part}.`), progress, signal });
+  const options = (part: NetworkPart) => ({ dtype: by(`${part}.`), progress, ...reach });
   try {
     const collect = (prefix: string, entries: [string, Tensor][]) => entries.forEach(([name, tensor]) => map.set(prefix + name, tensor));
     collect('vision.', (await VisionEncoder.load(device, folders.vision, options('vision'))).params.entries());
@@ -61,12 +60,12 @@ export async function loadNetworks(device: Device, folders: Backbones, layers: s
  * Loads a joint folder of either layout.
  *
  * @param input path, base URL, files or handle
- * @param options device (a new one by default), dtype, progress, cancel, tokenizers in place of the folder's
+ * @param options device (a new one by default), dtype, progress, cancel, how to reach the folder, tokenizers in place of its own
  * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled; nothing is left on the device then
  */
 export async function loadJoint(input: FolderInput, options: LoadModelOptions): Promise<LoadedJoint> {
   const { signal, progress, dtype } = options;
-  const folder = folderSource(input, signal ? { signal } : {});
+  const folder = reachFolder(input, options);
   const json = await readJson(folder, 'config.json');
   if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected a VL-JEPA folder`);
   const parts = isObject(json) && json.parts === true;

@@ -136,32 +136,49 @@ function wholeTensors(tensors: ReadonlyMap<string, Tensor>): { name: string; sha
   }));
 }
 
-/** The values of one stored tensor: packed ones as they are where the dtypes agree. */
-async function storedBytes(parts: readonly Tensor[], dtype: StoredDtype): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
+const PIECE = 4 * 1024 * 1024; // elements: whatever a tensor's size, 16 MiB of it are on the host
+
+/** The values of one stored tensor piece by piece: packed ones as they are where the dtypes agree. */
+async function* storedPieces(parts: readonly Tensor[], dtype: StoredDtype): AsyncGenerator<Uint8Array> {
   for (const part of parts) {
-    if (part.dtype === dtype.toLowerCase() && part.dtype !== 'f32') pieces.push(new Uint8Array((await part.readBits()).slice().buffer));
-    else {
-      const values = part.dtype === 'f32' ? part : scope(() => noGrad(() => cast(part, 'f32')));
-      pieces.push(fromF32(await values.read(), dtype));
-      if (values !== part) values.dispose();
+    const whole = part.scales ? scope(() => noGrad(() => cast(part, 'f32'))) : part; // quantised ones can only be seen whole
+    try {
+      for (let at = 0; at < whole.size; at += PIECE) {
+        const piece = whole.view([Math.min(PIECE, whole.size - at)], at);
+        try {
+          yield await pieceBytes(piece, dtype);
+        } finally {
+          piece.dispose();
+        }
+      }
+    } finally {
+      if (whole !== part) whole.dispose();
     }
   }
-  if (pieces.length === 1) return pieces[0]!;
-  const all = new Uint8Array(pieces.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const piece of pieces) { all.set(piece, at); at += piece.length; }
-  return all;
+}
+
+async function pieceBytes(piece: Tensor, dtype: StoredDtype): Promise<Uint8Array> {
+  if (piece.dtype === dtype.toLowerCase() && dtype !== 'F32') {
+    const bits = await piece.readBits();
+    return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+  }
+  if (piece.dtype === 'f32') return fromF32(await piece.read(), dtype);
+  const values = scope(() => noGrad(() => cast(piece, 'f32')));
+  try {
+    return fromF32(await values.read(), dtype);
+  } finally {
+    values.dispose();
+  }
 }
 
 /**
- * What a safetensors writer takes: each tensor is read from the GPU when its turn comes.
+ * What a safetensors writer takes: each tensor is read from the GPU when its turn comes, in pieces.
  *
  * @param tensors by the name in the file; parts of a token table as `name#0`, `name#1`, …
  * @param dtype how values are stored
  */
-export function storedEntries(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype): { name: string; dtype: StoredDtype; shape: readonly number[]; bytes: () => Promise<Uint8Array> }[] {
-  return wholeTensors(tensors).map(({ name, shape, parts }) => ({ name, dtype, shape, bytes: () => storedBytes(parts, dtype) }));
+export function storedEntries(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype): { name: string; dtype: StoredDtype; shape: readonly number[]; bytes: () => AsyncIterable<Uint8Array> }[] {
+  return wholeTensors(tensors).map(({ name, shape, parts }) => ({ name, dtype, shape, bytes: () => storedPieces(parts, dtype) }));
 }
 
 /**
@@ -189,6 +206,13 @@ export async function writeJoint(folder: string, tensors: ReadonlyMap<string, Te
  */
 export async function jointBytes(tensors: ReadonlyMap<string, Tensor>, dtype: StoredDtype = 'F32'): Promise<Uint8Array> {
   const entries = [];
-  for (const { name, shape, parts } of wholeTensors(tensors)) entries.push({ name, dtype, shape, bytes: await storedBytes(parts, dtype) });
+  for (const { name, shape, parts } of wholeTensors(tensors)) {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of storedPieces(parts, dtype)) pieces.push(piece);
+    const bytes = new Uint8Array(pieces.reduce((n, piece) => n + piece.length, 0));
+    let at = 0;
+    for (const piece of pieces) { bytes.set(piece, at); at += piece.length; }
+    entries.push({ name, dtype, shape, bytes });
+  }
   return safetensorsBytes(entries, { format: 'pt' });
 }

@@ -1,4 +1,5 @@
 /** How a checkpoint's names meet a network's table: by name and shape alone, in time that does not depend on what a hostile file holds. */
+import { fitsF32 } from '../weights/dtype.ts';
 import { quote, WeightError } from '../weights/error.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 import type { LoadOptions, TensorSpec } from './params.ts';
@@ -65,7 +66,8 @@ export function matchTensors(checkpoint: Pick<Safetensors, 'tensors'>, specs: re
       if (problems.length < MOST_PROBLEMS) problems.push(missing(where, prefix + name, nearest.to(prefix + name)));
       continue;
     }
-    const { shape } = checkpoint.tensors.get(stored)!;
+    const { shape, dtype } = checkpoint.tensors.get(stored)!;
+    if (!fitsF32(dtype)) problems.push(new WeightError('dtype-unsupported', `${where}: ${shown(stored)} is stored as ${dtype}, and ${dtype} does not fit f32 exactly, expected F32, BF16 or F16`));
     if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i])) {
       problems.push(new WeightError('target-size', `${where}: ${shown(stored)} has shape [${shape.join(', ')}], expected [${expected.join(', ')}] (from the config)`));
     }

@@ -3,7 +3,7 @@ import type { Device } from '../engine/device.ts';
 import type { JointFields } from './backbone_folders.ts';
 import type { InitTable } from './init.ts';
 import type { TrainParts } from './joint_weights.ts';
-import type { NetworkPart } from './network_folder.ts';
+import type { NetworkPart, ReachOptions } from './network_folder.ts';
 import type { Progress } from './params.ts';
 import { checkWeightDtype } from './weight_stream.ts';
 import type { WeightDtype } from './weight_stream.ts';
@@ -20,7 +20,7 @@ export interface ModelOptions {
   readonly queryTokenizer?: object | undefined;
 }
 
-export interface LoadModelOptions extends ModelOptions {
+export interface LoadModelOptions extends ModelOptions, ReachOptions {
   /** Default: a new one. */
   readonly device?: Device;
   /** How matrices are held on the GPU, for all networks or each, f32 by default; what learns has to be f32. The heads are always f32. */
@@ -30,7 +30,6 @@ export interface LoadModelOptions extends ModelOptions {
   /** Three folders: seed of the untrained heads, default 0. */
   readonly seed?: number;
   readonly progress?: (event: Progress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface NewModelOptions extends ModelOptions {

@@ -2,6 +2,7 @@
 import { WeightError } from '../weights/error.ts';
 import { folderSource } from '../weights/folder.ts';
 import type { FolderInput, FolderSource } from '../weights/folder.ts';
+import type { SourceOptions } from '../weights/source.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Safetensors } from '../weights/safetensors.ts';
 import { parseLarge, parseSettings } from '../weights/strict_json.ts';
@@ -13,8 +14,30 @@ import type { LoadOptions } from './params.ts';
 /** The three networks, by their prefix in a joint checkpoint. */
 export type NetworkPart = 'vision' | 'predictor' | 'text';
 
+/** How a folder behind a URL is reached; others ignore all but the signal. */
+export interface ReachOptions {
+  /** Where files of URLs are kept (`openUrlCache`): downloaded once, continued after an interruption, used without a network from then on. Without it they are read by ranges each time. */
+  readonly cache?: SourceOptions['cache'] | undefined;
+  /** Told about downloads into the cache. */
+  readonly downloadProgress?: SourceOptions['progress'] | undefined;
+  /** In place of the global `fetch`. */
+  readonly fetch?: typeof fetch | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** What callers may say about loading. */
-export type NetworkOptions = Pick<LoadOptions, 'dtype' | 'progress' | 'signal'>;
+export type NetworkOptions = Pick<LoadOptions, 'dtype' | 'progress' | 'signal'> & ReachOptions;
+
+/**
+ * The folder that an input means.
+ *
+ * @param input path, URL or files; a folder is returned as it is
+ * @param options how to reach it
+ * @throws WeightError `source-type`
+ */
+export function reachFolder(input: FolderInput, { cache, downloadProgress, fetch, signal }: ReachOptions): FolderSource {
+  return folderSource(input, { ...(cache && { cache }), ...(downloadProgress && { progress: downloadProgress }), ...(fetch && { fetch }), ...(signal && { signal }) });
+}
 
 /** An open folder. Close `checkpoint` after use. */
 export interface NetworkFolder {
@@ -60,7 +83,7 @@ export async function readJson(folder: FolderSource, name: string): Promise<unkn
  * @throws WeightError when config.json or the tensors are missing, ConfigError when config.json is wrong
  */
 export async function openNetwork(input: FolderInput, part: NetworkPart, options: NetworkOptions = {}): Promise<NetworkFolder> {
-  const folder = folderSource(input, options.signal ? { signal: options.signal } : {});
+  const folder = reachFolder(input, options);
   const json = await readJson(folder, 'config.json');
   if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network (config.json and model.safetensors)`);
   if (isObject(json) && json.model_type === 'vl_jepa' && json.parts === true) return openNetwork(folder.sub(part), part, options);

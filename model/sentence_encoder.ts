@@ -9,10 +9,9 @@ import type { Tensor } from '../engine/tensor.ts';
 import { concat } from '../kernels/concat.ts';
 import { l2Normalize } from '../kernels/l2_normalize.ts';
 import { slice } from '../kernels/slice.ts';
-import { folderSource } from '../weights/folder.ts';
 import type { FolderInput } from '../weights/folder.ts';
 import { ConfigError } from './config_reader.ts';
-import { readJson } from './network_folder.ts';
+import { reachFolder, readJson } from './network_folder.ts';
 import type { NetworkOptions } from './network_folder.ts';
 import { readSentenceSettings } from './sentence_folder.ts';
 import type { SentenceSettings } from './sentence_folder.ts';
@@ -62,7 +61,7 @@ export class SentenceEncoder {
    * @throws ConfigError, WeightError, DataError, DeviceError
    */
   static async load(input: FolderInput, options: NetworkOptions & { device?: Device; window?: 'whole' | 'halved' } = {}): Promise<SentenceEncoder> {
-    const folder = folderSource(input, options.signal ? { signal: options.signal } : {});
+    const folder = reachFolder(input, options);
     const settings = await readSentenceSettings(folder);
     const json = await readJson(folder, 'tokenizer.json');
     if (json === undefined) throw new ConfigError(`${folder.name}/tokenizer.json: the file is missing, expected the vocabulary of the text encoder`);

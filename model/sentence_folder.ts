@@ -1,12 +1,11 @@
 /** A sentence-transformers folder: which modules follow the text network (spec sections 4.2 and 4.4). */
-import { openSafetensors } from '../weights/safetensors.ts';
+import { openCheckpoint } from '../weights/safetensors.ts';
 import type { FolderSource } from '../weights/folder.ts';
 import { ConfigError, ConfigReader } from './config_reader.ts';
 import { readJson } from './network_folder.ts';
 import { loadParams } from './params.ts';
 import type { LoadOptions, Params, TensorSpec } from './params.ts';
 import type { Device } from '../engine/device.ts';
-import { WeightError } from '../weights/error.ts';
 
 /** One linear layer after the mean, without activation. */
 export interface DenseLayer {
@@ -150,29 +149,35 @@ export function denseTensors(dense: readonly DenseLayer[]): TensorSpec[] {
 }
 
 /**
- * Reads each Dense layer's own model.safetensors.
+ * The tensors of one Dense layer in its own folder.
+ *
+ * @param layer its sizes
+ */
+export function denseSpecs({ inFeatures, outFeatures, bias }: DenseLayer): TensorSpec[] {
+  return [{ name: 'linear.weight', shape: [outFeatures, inFeatures], kind: 'linear' }, ...(bias ? [{ name: 'linear.bias', shape: [outFeatures], kind: 'bias' } as const] : [])];
+}
+
+/**
+ * Reads each Dense layer's own checkpoint.
  *
  * @returns the layers' tensors, named as in {@link denseTensors}
  * @throws WeightError
  */
 export async function loadDense(device: Device, folder: FolderSource, modules: SentenceModules, options: LoadOptions): Promise<Params[]> {
   const loaded: Params[] = [];
-  for (const { path, inFeatures, outFeatures, bias } of modules.dense) {
-    const name = `${path}/model.safetensors`;
-    const source = await folder.open(name);
-    const where = `${folder.name}/${name}`;
-    if (!source) throw new WeightError('checkpoint-missing', `${where}: the file is missing, expected the weights of the Dense layer`);
-    const checkpoint = await openSafetensors(source);
-    const specs: TensorSpec[] = [{ name: 'linear.weight', shape: [outFeatures, inFeatures], kind: 'linear' }];
-    if (bias) specs.push({ name: 'linear.bias', shape: [outFeatures], kind: 'bias' });
-    try {
-      loaded.push(await loadParams(device, checkpoint, specs, { ...options, where }));
-    } catch (error) {
-      for (const params of loaded) for (const [, tensor] of params.entries()) tensor.dispose();
-      throw error;
-    } finally {
-      await checkpoint.close();
+  try {
+    for (const layer of modules.dense) {
+      const own = folder.sub(layer.path);
+      const checkpoint = await openCheckpoint(own);
+      try {
+        loaded.push(await loadParams(device, checkpoint, denseSpecs(layer), { ...options, where: own.name }));
+      } finally {
+        await checkpoint.close();
+      }
     }
+  } catch (error) {
+    for (const params of loaded) for (const [, tensor] of params.entries()) tensor.dispose();
+    throw error;
   }
   return loaded;
 }

@@ -84,7 +84,7 @@ export class VisionEncoder {
   }
 
   /**
-   * Number of tokens of a clip: (T/tubelet)(S/patch)^2; fewer frames than a tubelet count as one tubelet, an odd last frame is dropped.
+   * Number of tokens of a clip: floor(T/tubelet)(S/patch)^2, frames beyond the last whole tubelet dropped; T frames below a tubelet are played `tubelet` times and make T of them.
    *
    * @param frames T
    * @returns tokens
@@ -97,7 +97,7 @@ export class VisionEncoder {
   private grid(frames: number): [number, number, number] {
     const { tubeletSize, cropSize, patchSize } = this.config;
     const side = cropSize / patchSize;
-    return [Math.floor(Math.max(frames, tubeletSize) / tubeletSize), side, side];
+    return [frames < tubeletSize ? frames : Math.floor(frames / tubeletSize), side, side];
   }
 
   /**

@@ -1,7 +1,7 @@
 /** VL-JEPA (arXiv 2512.10942, spec section 1): picture or clip + query -> predicted vector, text -> target vector, both of unit length in one space. */
 import { Tokenizer } from '../data/tokenizer.ts';
 import { ShapeError, checkShape } from '../engine/check.ts';
-import { onDevice, openDevice } from '../engine/device.ts';
+import { onDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
@@ -79,7 +79,7 @@ export class VLJEPA {
    * Loads a joint checkpoint, or the three networks that one is made of, with untrained heads.
    *
    * @param source folder path, base URL, map of files, directory handle, or the files of a file picker; or `{ vision, predictor, text }`, three such folders in the hub's layout
-   * @param options device, dtype, progress, signal, what learns; for three folders also joint settings and the seed of the heads
+   * @param options device, dtype, progress, signal, what learns; of a URL also cache; for three folders also joint settings and the seed of the heads
    * @throws ConfigError, WeightError, DeviceError; the signal's reason when cancelled
    */
   static async fromPretrained(source: FolderInput | Backbones, options: LoadModelOptions = {}): Promise<VLJEPA> {
@@ -88,7 +88,12 @@ export class VLJEPA {
       return onDevice(options.device, (device) => fromBackbones(source, options.joint ?? {}, { train: TRAIN_NONE, ...options, device }));
     }
     const { device, config, params, tokenizers } = await loadJoint(source, options);
-    return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...tokenizers });
+    try {
+      return VLJEPA.assemble(device, config, params, { train: TRAIN_NONE, ...options, ...tokenizers });
+    } catch (error) {
+      if (!options.device) device.destroy(); // one that loadJoint opened
+      throw error;
+    }
   }
 
   /**

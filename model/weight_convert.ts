@@ -77,8 +77,16 @@ export function converter(stored: Dtype, wanted: FloatDtype): Convert {
 /** Adding it to a number below 2^22 leaves the nearest whole number, ties to even, in the low bits. */
 const ROUNDER = 1.5 * 2 ** 23;
 
-/** Rows as whole numbers of 8 bits with one scale each, as kernels/quantize.ts makes them. */
-export class RowQuantizer {
+/**
+ * Elements per scale of weights held as int8: 16 where rows are whole blocks, or 8, else a row. Rounding with a scale per row of 768 to 8192 normally distributed weights has an
+ * NMSE of 6e-5 to 8e-5, in blocks of 16 2.2e-5 at 10 bits a weight; EmbeddingGemma's 24 layers make 30 times that of it.
+ *
+ * @param k elements of a row
+ */
+export const int8Block = (k: number): number => (k % 16 === 0 ? 16 : k % 8 === 0 ? 8 : k) || 1;
+
+/** Blocks as whole numbers of 8 bits with one scale each, as kernels/quantize.ts makes them. */
+export class BlockQuantizer {
   private values = new Float32Array(0);
   private scales = new Float32Array(0);
   private readonly widen: Convert;
@@ -91,29 +99,29 @@ export class RowQuantizer {
   }
 
   /**
-   * @param from whole rows as stored
-   * @param k elements of a row
-   * @param whole [rows, k] filled with numbers from -127 to 127
-   * @returns [rows] scales: largest magnitude / 127, 0 for a row of zeros, NaN for one with NaN or infinity; valid until the next call
+   * @param from whole blocks as stored
+   * @param block elements of one
+   * @param whole [blocks, block] filled with numbers from -127 to 127
+   * @returns [blocks] scales: largest magnitude / 127, 0 for a block of zeros, NaN for one with NaN or infinity; valid until the next call
    */
-  run(from: Uint8Array, k: number, whole: Int8Array): Float32Array {
-    const count = whole.length, rows = count / k;
-    if (this.scales.length < rows) this.scales = new Float32Array(rows);
+  run(from: Uint8Array, block: number, whole: Int8Array): Float32Array {
+    const count = whole.length, blocks = count / block;
+    if (this.scales.length < blocks) this.scales = new Float32Array(blocks);
     const values = this.asF32(from, count);
     const bits = new Uint32Array(values.buffer, values.byteOffset, count);
-    for (let r = 0; r < rows; r++) {
-      const begin = r * k, end = begin + k;
+    for (let b = 0; b < blocks; b++) {
+      const begin = b * block, end = begin + block;
       let most = 0;
       for (let i = begin; i < end; i++) {
         const magnitude = bits[i]! & 0x7fffffff; // of floats without their signs, the larger bits are the larger number, and NaN is above all
         if (magnitude > most) most = magnitude;
       }
-      this.scales[r] = most >= 0x7f800000 ? NaN : most < 0x00800000 ? 0 : floatOf(most) / 127;
-      const scale = this.scales[r]!;
+      this.scales[b] = most >= 0x7f800000 ? NaN : most < 0x00800000 ? 0 : floatOf(most) / 127;
+      const scale = this.scales[b]!;
       if (scale > 0) for (let i = begin; i < end; i++) whole[i] = Math.fround(Math.fround(values[i]! / scale) + ROUNDER) - ROUNDER;
       else whole.fill(0, begin, end);
     }
-    return this.scales.subarray(0, rows);
+    return this.scales.subarray(0, blocks);
   }
 
   private asF32(from: Uint8Array, count: number): Float32Array {

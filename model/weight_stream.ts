@@ -9,12 +9,12 @@ import type { Dtype } from '../weights/dtype.ts';
 import { WeightError } from '../weights/error.ts';
 import type { Safetensors, TensorInfo } from '../weights/safetensors.ts';
 import type { Progress, TensorSpec } from './params.ts';
-import { RowQuantizer, converter } from './weight_convert.ts';
+import { BlockQuantizer, converter, int8Block } from './weight_convert.ts';
 import type { Convert, FloatDtype } from './weight_convert.ts';
 
 /**
  * How matrices are held on the GPU; norms, biases and the temperature are always f32. 'f32' (exact from any stored type that f32 can hold), 'bf16' and 'f16' (rounded to nearest even),
- * 'int8' (whole numbers with a scale per row, frozen), 'stored' (f16 and bf16 as in the file, anything else f32).
+ * 'int8' (whole numbers with a scale per 16, frozen), 'stored' (f16 and bf16 as in the file, anything else f32).
  */
 export type WeightDtype = 'f32' | 'bf16' | 'f16' | 'int8' | 'stored';
 
@@ -66,19 +66,19 @@ function makeTensor(device: Device, shape: readonly number[], dtype: Target['dty
   if (dtype !== 'i8') return keep(Tensor.empty(device, shape, dtype, true));
   const size = shape.reduce((a, b) => a * b, 1);
   const words = Tensor.empty(device, [Math.ceil(size / 4)], 'u32', true);
-  const tensor = keep(Tensor.quantised(words, keep(Tensor.empty(device, [size / (shape.at(-1) || 1)])), shape, 'i8'));
+  const tensor = keep(Tensor.quantised(words, keep(Tensor.empty(device, [size / int8Block(shape.at(-1) ?? 1)])), shape, 'i8'));
   words.dispose(); // the tensor holds the same storage
   return tensor;
 }
 
-/** Whole rows for i8, since a row has one scale; else a multiple of 8 elements whose source and target both fit a chunk. */
+/** Whole blocks for i8; else a multiple of 8 elements whose source and target both fit a chunk. */
 function chunksOf(target: Target): Chunk[] {
   const { tensor, info, dtype } = target;
   const wider = Math.max(DTYPE_BITS[info.dtype] / 8, BYTES[dtype], dtype === 'i8' ? 4 : 0);
-  const row = dtype === 'i8' ? Math.max(1, tensor.shape.at(-1)!) : 8;
-  const most = Math.floor(CHUNK_BYTES / wider / row) * row;
-  if (most === 0) throw new WeightError('tensor-too-large', `${info.file}: rows of ${target.name} have ${row} elements, expected at most ${CHUNK_BYTES / wider} to be held as int8`);
-  const aligned = dtype === 'i8' && most > row * 4 ? Math.floor(most / (row * 4)) * row * 4 : most; // chunks of i8 begin at whole words
+  const unit = dtype === 'i8' ? int8Block(tensor.shape.at(-1)!) : 8;
+  const most = Math.floor(CHUNK_BYTES / wider / unit) * unit;
+  if (most === 0) throw new WeightError('tensor-too-large', `${info.file}: rows of ${target.name} have ${unit} elements, expected at most ${CHUNK_BYTES / wider} to be held as int8 (or a multiple of 8)`);
+  const aligned = dtype === 'i8' && most > unit * 4 ? Math.floor(most / (unit * 4)) * unit * 4 : most; // chunks of i8 begin at whole words
   return Array.from({ length: Math.ceil(tensor.size / aligned) }, (_, i) => ({ target, start: i * aligned, count: Math.min(aligned, tensor.size - i * aligned) }));
 }
 
@@ -91,7 +91,7 @@ class Stream {
   private readonly checkpoint: Safetensors;
   private readonly scratch = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)] as const;
   private readonly converts = new Map<string, Convert>();
-  private readonly quantizers = new Map<Dtype, RowQuantizer>();
+  private readonly quantizers = new Map<Dtype, BlockQuantizer>();
   readonly times: LoadTimes = { readMs: 0, convertMs: 0, uploadMs: 0 };
 
   constructor(device: Device, checkpoint: Safetensors) {
@@ -116,10 +116,10 @@ class Stream {
       const convert = this.converts.get(`${info.dtype} ${dtype}`) ?? this.remember(info.dtype, dtype);
       await this.ring.write(tensor, start * BYTES[dtype], count * BYTES[dtype], to => this.timed(() => convert(bytes, to)));
     } else {
-      const k = tensor.shape.at(-1)!;
+      const block = int8Block(tensor.shape.at(-1)!);
       let scales = new Float32Array(0);
-      await this.ring.write(tensor, start, count, to => this.timed(() => { scales = this.quantizer(info.dtype).run(bytes, k, new Int8Array(to.buffer, to.byteOffset, count)) as Float32Array<ArrayBuffer>; }));
-      await this.ring.write(tensor.scales!, (start / k) * 4, scales.byteLength, to => to.set(new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength)));
+      await this.ring.write(tensor, start, count, to => this.timed(() => { scales = this.quantizer(info.dtype).run(bytes, block, new Int8Array(to.buffer, to.byteOffset, count)) as Float32Array<ArrayBuffer>; }));
+      await this.ring.write(tensor.scales!, (start / block) * 4, scales.byteLength, to => to.set(new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength)));
     }
     this.times.uploadMs += performance.now() - began - (this.times.convertMs - before);
   }
@@ -136,8 +136,8 @@ class Stream {
     return convert;
   }
 
-  private quantizer(stored: Dtype): RowQuantizer {
-    const found = this.quantizers.get(stored) ?? new RowQuantizer(stored);
+  private quantizer(stored: Dtype): BlockQuantizer {
+    const found = this.quantizers.get(stored) ?? new BlockQuantizer(stored);
     this.quantizers.set(stored, found);
     return found;
   }

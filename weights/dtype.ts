@@ -212,6 +212,11 @@ export function toF32(bytes: Uint8Array, dtype: Dtype): Float32Array<ArrayBuffer
   }
 }
 
+/** @param dtype of a stored tensor @returns whether {@link toF32} takes it */
+export function fitsF32(dtype: Dtype): boolean {
+  return dtype === 'F32' || (DTYPE_BITS[dtype] <= 16 && DTYPE_BITS[dtype] >= 8);
+}
+
 /**
  * f32 → the bytes of a stored float dtype, rounded to nearest even.
  *

@@ -19,7 +19,8 @@ export interface TensorEntry {
 
 /** One tensor whose bytes may be made when their turn comes, so that a large model is never in memory whole. */
 export interface LazyTensorEntry extends Omit<TensorEntry, 'bytes'> {
-  readonly bytes: Uint8Array | (() => Promise<Uint8Array>);
+  /** Whole, or made when its turn comes, perhaps in pieces. */
+  readonly bytes: Uint8Array | (() => Promise<Uint8Array> | AsyncIterable<Uint8Array>);
 }
 
 /** The file's `__metadata__`: strings only. */

@@ -27,6 +27,11 @@ export interface FolderSource {
    */
   readText(name: string): Promise<string | undefined>;
   /**
+   * @returns the names in the folder, undefined where it cannot be listed (a URL)
+   * @throws WeightError `io`
+   */
+  names?(): Promise<readonly string[] | undefined>;
+  /**
    * @param name subfolder
    * @returns the folder below; escaping it is refused exactly as for this one
    */
@@ -44,6 +49,8 @@ interface Place {
   readonly name: string;
   open(name: string): Promise<ByteSource | undefined>;
   readWhole?(name: string): Promise<Uint8Array | undefined>;
+  /** Names in a subfolder, '' or ending in `/`; none where it is not there. */
+  list?(prefix: string): Promise<readonly string[] | undefined>;
 }
 
 /**
@@ -118,6 +125,10 @@ class CheckedFolder implements FolderSource {
     }
   }
 
+  async names(): Promise<readonly string[] | undefined> {
+    return this.place.list?.(this.prefix);
+  }
+
   sub(name: string): FolderSource {
     checkFileName(name, this.name);
     return new CheckedFolder(this.place, `${this.prefix}${name}/`);
@@ -143,6 +154,15 @@ function directory(path: string): Place {
       const inside = real.startsWith(root.endsWith(sep) ? root : root + sep);
       if (!inside && !isHubBlob(root, real)) throw new WeightError('outside-folder', `folder: ${path}/${name} is a link that leads out of the folder`);
       return openFile(real); // the path that was checked, not the one that was asked for
+    },
+    async list(prefix) {
+      const { readdir } = await import('node:fs/promises');
+      try {
+        return await readdir(`${path}/${prefix}`);
+      } catch (error) {
+        if (isMissing(error)) return [];
+        throw new WeightError('io', `folder: ${path}/${prefix}: ${reason(error)}`, error);
+      }
     },
   };
 }
@@ -196,6 +216,7 @@ function files(map: ReadonlyMap<string, FileContent>): Place {
       if (content instanceof Uint8Array) return memorySource(content, name);
       throw new WeightError('source-type', `folder: ${quote(name)} is neither Blob, ArrayBuffer nor Uint8Array`);
     },
+    list: async (prefix) => [...map.keys()].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length)),
   };
 }
 
@@ -215,6 +236,18 @@ function handleFolder(handle: FileSystemDirectoryHandle): Place {
         if (kind === 'NotFoundError' || kind === 'TypeMismatchError') return undefined;
         throw new WeightError('io', `folder: ${quote(name)}: ${reason(error)}`, error);
       }
+    },
+    async list(prefix) {
+      const names: string[] = [];
+      try {
+        let at = handle as FileSystemDirectoryHandle & { keys?(): AsyncIterable<string> }; // not in the DOM library of this compiler
+        for (const segment of prefix.split('/').slice(0, -1)) at = await at.getDirectoryHandle(segment);
+        if (at.keys === undefined) return undefined;
+        for await (const name of at.keys()) names.push(name);
+      } catch (error) {
+        if ((error as { name?: unknown } | undefined)?.name !== 'NotFoundError') throw new WeightError('io', `folder: ${quote(prefix)}: ${reason(error)}`, error);
+      }
+      return names;
     },
   };
 }

@@ -11,10 +11,8 @@ import { checkUtf8 } from './utf8.ts';
 
 export type { HeaderEntry };
 
-/** Header bytes accepted unless the caller says otherwise: 1,000,000 entries would be a 60 MB header. */
-export const HEADER_LIMIT = 16 * 1024 * 1024;
-/** What the reference reader takes; above it nobody reads a header. */
-export const HEADER_LIMIT_OF_FORMAT = 100_000_000;
+/** Header bytes accepted unless the caller says otherwise: what the reference reader takes. A million entries are 62 MB. */
+export const HEADER_LIMIT = 100_000_000;
 const LEAST_ENTRY = 50; // bytes of `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]},`
 const NAME_LIMIT = 4096; // bytes of UTF-8
 const RANK_LIMIT = 32;

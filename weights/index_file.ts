@@ -43,6 +43,25 @@ export function isDeviceName(name: string): boolean {
 }
 
 /**
+ * A file that counts itself among the shards of an index (`-00003-of-00003`) and is not named by it: readers that take all files see another model.
+ *
+ * @param shards file names in the index
+ * @param names what the folder holds
+ * @returns its name, undefined when there is none
+ */
+export function extraShard(shards: readonly string[], names: Iterable<string>): string | undefined {
+  const listed = new Set(shards);
+  const series = new Set(shards.map(seriesOf));
+  for (const name of names) if (!listed.has(name) && seriesOf(name) !== undefined && series.has(seriesOf(name))) return name;
+  return undefined;
+}
+
+function seriesOf(name: string): string | undefined {
+  const match = /^(.*)-[0-9]{5}-of-([0-9]{5})\.safetensors$/s.exec(name);
+  return match === null ? undefined : `${match[1]}/${match[2]}`;
+}
+
+/**
  * Parses an index.
  *
  * @param bytes the file

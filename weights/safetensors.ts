@@ -7,12 +7,11 @@ import { toF32, toNumbers, type Dtype } from './dtype.ts';
 import { quote, reason, WeightError } from './error.ts';
 import { folderSource, type FolderInput, type FolderSource } from './folder.ts';
 import { HEADER_LIMIT, headerLength, parseHeader, type Header, type HeaderEntry } from './header.ts';
-import { checkCoverage, INDEX_LIMIT, parseIndex } from './index_file.ts';
+import { checkCoverage, extraShard, INDEX_LIMIT, parseIndex } from './index_file.ts';
 import { joinedMap, LazyMap, type MapContent } from './lazy_map.ts';
 import { isMissing, isNode, openSource, resolvePlace, type SourceInput } from './source.ts';
 
 const SINGLE_FILE = 'model.safetensors';
-const TOTAL_HEADER_LIMIT = 100_000_000; // of all shards: 1,024 headers of 16 MiB would be memory enough to stop the process
 const WARNING_LIMIT = 100;
 const INDEX_FILE = 'model.safetensors.index.json';
 
@@ -32,7 +31,7 @@ export interface RawTensor {
 
 /** How to open a checkpoint. */
 export interface OpenOptions extends SourceOptions {
-  /** Longest header accepted, bytes; 16 MiB unless given. */
+  /** Most bytes of headers accepted, of all shards together; the 100,000,000 of the reference reader unless given. */
   readonly headerLimit?: number;
 }
 
@@ -239,7 +238,8 @@ async function readShard(source: ByteSource, options: OpenOptions): Promise<Shar
 }
 
 /**
- * Opens a checkpoint: a folder with `model.safetensors`, or else with `model.safetensors.index.json` and its shards, or one file.
+ * Opens a checkpoint: a folder with `model.safetensors`, or with `model.safetensors.index.json` and its shards, or one file. A folder that can be listed (no URL) and says two
+ * things is refused: both are there and the index names other files, or a shard of its series is not in the index.
  *
  * @param input folder (path, base URL, map, directory handle, {@link FolderSource}) or file (path, URL ending in .safetensors, Blob, bytes, source)
  * @param options limits, and how to reach it
@@ -249,15 +249,19 @@ async function readShard(source: ByteSource, options: OpenOptions): Promise<Shar
 export async function openCheckpoint(input: FolderInput | SourceInput, options: OpenOptions = {}): Promise<Safetensors> {
   if (await isFile(input)) return openSafetensors(input as SourceInput, options);
   const folder = folderSource(input as FolderInput, options);
-  const single = await folder.open(SINGLE_FILE);
+  const names = await folder.names?.();
+  const single = names?.includes(INDEX_FILE) ? undefined : await folder.open(SINGLE_FILE);
   if (single !== undefined) return openSafetensors(single, options);
   const index = await folder.open(INDEX_FILE);
   if (index === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: neither ${SINGLE_FILE} nor ${INDEX_FILE} is there`);
-  return openShards(folder, index, options);
+  const checkpoint = await openShards(folder, index, options);
+  if (!names?.includes(SINGLE_FILE) || checkpoint.files.every((file) => file === SINGLE_FILE)) return checkpoint;
+  await checkpoint.close();
+  throw new WeightError('index-shard-missing', `${folder.name}: ${SINGLE_FILE} lies beside ${INDEX_FILE}, which names other files, expected one checkpoint`);
 }
 
 /**
- * Opens the shards that an index names, whatever else lies beside it.
+ * Opens the shards that an index names; a single file beside them is another matter.
  *
  * @param input the folder of the index
  * @param name the index's file name
@@ -294,12 +298,14 @@ async function openShards(folder: FolderSource, indexSource: ByteSource, options
   try {
     if (indexSource.size > INDEX_LIMIT) throw new WeightError('index-too-large', `${where}: the index has ${indexSource.size} bytes, limit ${INDEX_LIMIT}`);
     const index = parseIndex(await indexSource.read(0, indexSource.size), where);
+    const extra = extraShard(index.shards, (await folder.names?.()) ?? []);
+    if (extra !== undefined) throw new WeightError('index-tensor-extra', `${where}: the shard ${quote(extra)} is there, but the index does not name it`);
     let tensors = 0;
     for (const name of index.shards) {
       const source = await folder.open(name);
       if (source === undefined) throw new WeightError('index-shard-missing', `${where}: the shard ${name} is not there`);
-      const left = TOTAL_HEADER_LIMIT - headerBytes(shards);
-      shards.set(name, await readShard(source, { ...options, headerLimit: Math.min(options.headerLimit ?? HEADER_LIMIT, left) }));
+      const headerLimit = (options.headerLimit ?? HEADER_LIMIT) - headerBytes(shards); // 1,024 headers of the most would be memory enough to stop the process
+      shards.set(name, await readShard(source, { ...options, headerLimit }));
       tensors += shards.get(name)!.header.tensors.size;
       if (tensors > index.weightMap.size) break; // at least one is not in the map: no more headers need to be in memory to say which
     }

@@ -2,7 +2,7 @@
 // compared, rename, fsync of the folder. A plain write leaves torn files when the process is killed; a rename without fsync
 // survives a kill but not a power cut. Whatever fails before the rename, the old file stays as it was.
 
-import { reason, WeightError } from './error.ts';
+import { quote, reason, WeightError } from './error.ts';
 import { byteLength } from './dtype.ts';
 import { checkBytes, layoutFile, type LazyTensorEntry, type Metadata } from './encode.ts';
 import { isMissing, isNode } from './source.ts';
@@ -53,7 +53,7 @@ const liveTemporaries = new Set<string>(); // base names this process is writing
  * Writes a safetensors file atomically. Node only.
  *
  * @param path where; an existing file is replaced in one step or stays
- * @param entries tensors in any order; bytes given as functions are called one after the other, in file order
+ * @param entries tensors in any order; bytes given as functions are called one after the other, in file order, and may come in pieces
  * @param metadata strings by key
  * @param options file system to use
  * @returns path, size, checksum
@@ -65,8 +65,19 @@ export async function writeSafetensors(path: string, entries: Iterable<LazyTenso
     yield layout.header;
     for (const { name, dtype, shape, bytes } of layout.entries) {
       const made = typeof bytes === 'function' ? await bytes() : bytes;
-      checkBytes(name, made, byteLength(dtype, shape));
-      yield made;
+      const size = byteLength(dtype, shape);
+      if (typeof made !== 'object' || !(Symbol.asyncIterator in made)) {
+        checkBytes(name, made, size);
+        yield made;
+        continue;
+      }
+      let left = size;
+      for await (const piece of made) {
+        left -= piece.length;
+        if (left < 0) break;
+        yield piece;
+      }
+      if (left !== 0) throw new WeightError('write-entry', `writeSafetensors: tensor ${quote(name)} came in ${left < 0 ? `more than ${size}` : size - left} bytes, its dtype and shape take ${size}`);
     }
   }
   return writeAtomic('writeSafetensors', path, pieces(), options);

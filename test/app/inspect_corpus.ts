@@ -65,6 +65,7 @@ function headers(list: List): void {
       ['bad UTF-8 in a name', (t) => { const b = new TextEncoder().encode(t); b[t.indexOf(first)] = 0xff; return b; }],
     ];
     for (const [name, change] of changes) list.bad(`${network}: ${name}`, { 'config.json': json(config), 'model.safetensors': file(change(text), data) }, /model\.safetensors/);
+    for (const dtype of ['I32', 'U32']) list.bad(`${network}: stored as ${dtype}`, { 'config.json': json(config), 'model.safetensors': file(text.replace('"F32"', `"${dtype}"`), data) }, new RegExp(`stored as ${dtype}, and ${dtype} does not fit f32 exactly`));
     const half = whole.subarray(0, whole.length - 7);
     for (const [name, bytes] of [
       ['cut in the data', half], ['cut in the header', whole.subarray(0, 100)], ['cut to 8 bytes', whole.subarray(0, 8)], ['empty', new Uint8Array(0)], ['bytes behind', join(whole, new Uint8Array(3))], ['a zip behind', join(whole, new TextEncoder().encode('PK\x05\x06'))],
@@ -110,7 +111,7 @@ function shards(list: List): void {
     list.bad(`shard ${i} is cut`, { ...base, [shardName(i, 3)]: (base[shardName(i, 3)] as Uint8Array).slice(0, -4) }, new RegExp(`0000${i}-of-00003`));
     list.bad(`shard ${i} is empty`, { ...base, [shardName(i, 3)]: new Uint8Array(0) }, new RegExp(`0000${i}-of-00003`));
   }
-  list.bad('a fourth shard of three beside', { ...base, 'model-00004-of-00003.safetensors': zeros([{ name: 'x', shape: [1] }]) }, /the shard model-00004-of-00003/);
+  list.bad('a fourth shard of three beside', { ...base, 'model-00004-of-00003.safetensors': zeros([{ name: 'x', shape: [1] }]) }, /the shard "model-00004-of-00003/);
   list.good('stale shards of another count beside', { ...base, 'model-00001-of-00009.safetensors': zeros([{ name: 'x', shape: [1] }]) });
   list.good('an adapter beside', { ...base, 'adapter_model.safetensors': new Uint8Array(3) });
   list.bad('a map with a name in the wrong shard', withMap((map) => { map[names[0]!] = map[names.at(-1)!]!; }), /weight_map says/);

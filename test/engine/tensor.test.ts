@@ -123,6 +123,11 @@ test('data that does not fit its shape or type is refused', async () => {
   await rejects(() => Tensor.from(d, [1, 2, 3], [2]), ShapeError, /Tensor\.from: 3 values were given, expected 2 for shape \[2\]/);
   await rejects(() => Tensor.from(d, [1], [1.5]), ShapeError, /has the size 1\.5, expected whole numbers/);
   await rejects(() => Tensor.empty(d, [2 ** 30, 2 ** 30]), ShapeError, /more than 2\^53 elements/);
+  for (const shape of [{}, { length: 1, 0: 2 }, null, '2', 2, new Float32Array(2)]) {
+    for (const make of [() => Tensor.empty(d, shape as never), () => Tensor.zeros(d, shape as never), () => Tensor.from(d, [1, 2], shape as never), () => Tensor.from(d, [1, 2]).view(shape as never)]) {
+      await rejects(make, ShapeError, /shape is .*, expected an array of whole numbers/);
+    }
+  }
   for (const [value, type] of [[-1, 'u32'], [1.5, 'u32'], [2 ** 32, 'u32'], [2 ** 31, 'i32'], [NaN, 'i32']] as const) {
     await rejects(() => Tensor.from(d, [0, value], [2], type), ShapeError, /Tensor\.from: value 1 is .*, expected a whole number that fits/);
   }

@@ -1,5 +1,5 @@
 // Stored numbers into the types of the GPU: the same bits as the exact conversions of weights/dtype.ts, on all special numbers and on every f16 and bf16.
-import { RowQuantizer, converter } from '../../model/weight_convert.ts';
+import { BlockQuantizer, converter, int8Block } from '../../model/weight_convert.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../weights/dtype.ts';
 import { assert, random, suite } from '../harness.ts';
 
@@ -47,11 +47,11 @@ test('types that f32 holds go by way of it, others are refused', () => {
   assert.throws(() => converter('F64', 'bf16'), /F64 does not fit f32 exactly/);
 });
 
-test('rows of whole numbers: largest magnitude is 127, ties go to even, zeros, NaN and infinity keep to themselves', () => {
+test('blocks of whole numbers: largest magnitude is 127, ties go to even, zeros, NaN and infinity keep to themselves', () => {
   const k = 5;
   const rows = [[1, -127, 0.5, 1.5, 2.5], [0, -0, 0, 0, 0], [1, NaN, 2, 3, 4], [1, -Infinity, 2, 3, 4], [2 ** -126, 2 ** -127, -(2 ** -126), 0, 0], [2 ** -127, 0, 0, 0, 0], [...random([k], 3)]];
   const whole = new Int8Array(rows.length * k).fill(99);
-  const scales = new RowQuantizer('F32').run(bytesOf(Float32Array.from(rows.flat())), k, whole);
+  const scales = new BlockQuantizer('F32').run(bytesOf(Float32Array.from(rows.flat())), k, whole);
   const row = (r: number): number[] => [...whole.subarray(r * k, r * k + k)];
   assert.equal(row(0), [1, -127, 0, 2, 2]);
   assert.is(scales[0], 1);
@@ -60,6 +60,10 @@ test('rows of whole numbers: largest magnitude is 127, ties go to even, zeros, N
   assert.equal(row(4).map(Math.abs), [127, 64, 127, 0, 0]);
   assert.is(Math.max(...row(6).map(Math.abs)), 127);
   rows[6]!.forEach((v, i) => assert.ok(Math.abs(whole[6 * k + i]! * scales[6]! - v) <= scales[6]! * 0.5001));
+});
+
+test('a block is 16, or what fits the row', () => {
+  for (const [k, block] of [[768, 16], [16, 16], [24, 8], [129, 129], [1, 1], [0, 16]] as const) assert.is(int8Block(k), block, `${k}`);
 });
 
 test.run();

@@ -113,17 +113,20 @@ test('tensors larger than a staging buffer arrive whole, odd ones too', async ()
   assert.ok(2501 * 1021 * 4 > CHUNK_BYTES, 'the first one takes more than one buffer');
 });
 
-test('int8 rows are those of the op quantize', async () => {
+test('int8 blocks are those of the op quantize', async () => {
   const d = await device();
-  const shape = [301, 129];
-  const values = random([301 * 129], 5);
-  values.fill(0, 129, 258); // a row of zeros
-  values[3] = 40;
-  const params = await loadParams(d, await file(values, shape), [spec('w', shape)], { dtype: 'int8' });
-  const ids = Tensor.from(d, Uint32Array.from({ length: 301 }, (_, i) => i));
-  const whole = Tensor.from(d, values, shape);
-  close(await embedding(params.get('w'), ids).read(), await embedding(quantize(whole), ids).read(), { rel: 1e-6, name: 'rows' }); // an adapter's division may be off by a digit
-  for (const t of [params.get('w'), whole, ids]) t.dispose();
+  for (const [k, block] of [[129, 129], [136, 8], [144, 16], [3600, 16]] as const) { // the last takes more than one buffer
+    const shape = [301, k];
+    const values = random([301 * k], 5);
+    values.fill(0, k, 2 * k); // a row of zeros
+    values[3] = 40;
+    const params = await loadParams(d, await file(values, shape), [spec('w', shape)], { dtype: 'int8' });
+    assert.is(params.get('w').block, block);
+    const ids = Tensor.from(d, Uint32Array.from({ length: 301 }, (_, i) => i));
+    const whole = Tensor.from(d, values, shape);
+    close(await embedding(params.get('w'), ids).read(), await embedding(quantize(whole, { block }), ids).read(), { rel: 1e-6, name: `rows of ${k}` }); // an adapter's division may be off by a digit
+    for (const t of [params.get('w'), whole, ids]) t.dispose();
+  }
 });
 
 test('a token table above the binding limit comes in parts, a matrix is refused', async () => {

@@ -5,7 +5,7 @@
     python3 full_size.py check OUT [CASE ...] [--dtype f32] [--limits default] [--json FILE]   runs `vl-jepa run` from the repository's root and compares
 
 Weights come from the official initialisers (transformers' post_init), then norms and biases are moved off 1 and 0 so that each of them matters.
-Cases: vit-l (16 frames, 2,048 tokens), vit-l-bf16 (the same weights stored packed), vit-h, vit-g, vit-g-384 (real widths, 2 layers), llama-8 (layers 8..15 of a Llama-3.2-1B,
+Cases: vit-l (16 frames, 2,048 tokens), vit-l-2 (2 frames, for the other dtypes), vit-l-bf16 (the same weights stored packed), vit-h, vit-g, vit-g-384 (real widths, 2 layers), llama-8 (layers 8..15 of a Llama-3.2-1B,
 300 tokens, both directions), llama-16 (all layers, causal, ids in, logits out), gemma (EmbeddingGemma, 512 tokens, and 300 with padding).
 """
 import argparse, json, os, sys
@@ -20,7 +20,7 @@ VIT_L = dict(model_type="vjepa2", architectures=["VJEPA2Model"], patch_size=16, 
              attention_dropout=0.0, num_pooler_layers=3, pred_hidden_size=384, pred_num_attention_heads=12, pred_num_hidden_layers=12, pred_num_mask_tokens=10,
              pred_zero_init_mask_tokens=True, pred_mlp_ratio=4, image_size=256)
 VISION = {
-    "vit-l": (VIT_L, 16, "f32"), "vit-l-bf16": (VIT_L, 2, "bf16"), "vit-l-f16": (VIT_L, 2, "f16"),
+    "vit-l": (VIT_L, 16, "f32"), "vit-l-2": (VIT_L, 2, "f32"), "vit-l-bf16": (VIT_L, 2, "bf16"), "vit-l-f16": (VIT_L, 2, "f16"),
     "vit-h": (dict(VIT_L, hidden_size=1280, num_attention_heads=16, num_hidden_layers=2), 2, "f32"),
     "vit-g": (dict(VIT_L, hidden_size=1408, num_attention_heads=22, num_hidden_layers=2, mlp_ratio=48 / 11), 2, "f32"),
     "vit-g-384": (dict(VIT_L, hidden_size=1408, num_attention_heads=22, num_hidden_layers=2, mlp_ratio=48 / 11, crop_size=384, image_size=384), 2, "f32"),

@@ -31,7 +31,7 @@ test('two shards read as one checkpoint', async () => {
   assert.is(st.warnings.length, 1, 'the differing metadata is told');
 });
 
-test('a folder with one file, a subfolder, one file alone; the single file wins over an index', async () => {
+test('a folder with one file, a subfolder, one file alone; two checkpoints in one folder are refused where it can be listed', async () => {
   const single = shard({ x: 7 });
   assert.equal((await openCheckpoint({ 'model.safetensors': single })).names(), ['x']);
   assert.equal((await openCheckpoint(folderSource({ '2_Dense/model.safetensors': single }).sub('2_Dense'))).names(), ['x']);
@@ -39,7 +39,18 @@ test('a folder with one file, a subfolder, one file alone; the single file wins 
   assert.equal((await openCheckpoint(new Blob([single as Uint8Array<ArrayBuffer>]))).names(), ['x']);
   const both = withIndex(mapOf(GOOD));
   both.set('model.safetensors', single);
-  assert.equal((await openCheckpoint(both)).names(), ['x']);
+  assert.is(await codeOf(openCheckpoint(both)), 'index-shard-missing');
+  const listed = folderSource(both);
+  const unlisted: FolderSource = { name: 'unlisted', open: (n) => listed.open(n), readText: (n) => listed.readText(n), sub: (n) => listed.sub(n) };
+  assert.equal((await openCheckpoint(unlisted)).names(), ['x']); // as behind a URL: one request, the single file
+  const own = new Map([[INDEX, utf8(mapOf({ x: 'model.safetensors' }))], ['model.safetensors', single]]);
+  assert.equal((await openCheckpoint(own)).names(), ['x']);
+  const good = withIndex(mapOf(GOOD));
+  good.set('model-00003-of-00002.safetensors', single);
+  assert.is(await codeOf(openCheckpoint(good)), 'index-tensor-extra');
+  good.delete('model-00003-of-00002.safetensors');
+  good.set('model-00001-of-00009.safetensors', single); // of another series
+  assert.is((await openCheckpoint(good)).tensors.size, 3);
   assert.is(await codeOf(openCheckpoint({})), 'checkpoint-missing');
 });
 

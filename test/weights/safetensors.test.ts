@@ -187,18 +187,20 @@ test('a header of 200,000 entries is read quickly and into little memory; one ab
   const count = 200_000;
   const bytes = file(`{${Array.from({ length: count }, (_, i) => `"layers.${i}.weight":${entry('"U8"', '[1]', `[${i},${i + 1}]`)}`).join(',')}}`, count);
   let ms = Infinity;
-  for (let attempt = 0; attempt < 3; attempt++) { // the best of three: other processes may hold the processor
-    const start = performance.now();
+  const clock = (): number => (isNode ? process.cpuUsage().user / 1000 : performance.now()); // what other processes take does not count, where that is known
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const start = clock();
     const st = await openSafetensors(bytes);
-    ms = Math.min(ms, performance.now() - start);
+    ms = Math.min(ms, clock() - start);
     assert.is(st.tensors.size, count);
     assert.equal(st.info(`layers.${count - 1}.weight`), { dtype: 'U8', shape: [1], begin: count - 1, end: count, file: 'bytes' });
     assert.is(st.has(`layers.${count}.weight`), false);
   }
   assert.ok(ms < 2000, `${ms} ms`); // about 150 ms alone on one core
-  const big = file(new Uint8Array(HEADER_LIMIT + 1).fill(0x20), 0);
+  const claim = new Uint8Array(8);
+  new DataView(claim.buffer).setBigUint64(0, BigInt(HEADER_LIMIT + 1), true);
   let read = 0;
-  const source: ByteSource = { name: 'big', size: big.length, read: async (a, b) => { read += b - a; return big.slice(a, b); }, close: async () => {} };
+  const source: ByteSource = { name: 'big', size: 2 * HEADER_LIMIT, read: async (a, b) => { read += b - a; return claim.slice(a, b); }, close: async () => {} };
   assert.is(await openSafetensors(source).then(() => '', (e: WeightError) => e.code), 'header-too-large');
   assert.is(read, 8);
   const limited = await openSafetensors(sample(), { headerLimit: 100 }).then(() => '', (e: WeightError) => e.code);

@@ -149,8 +149,14 @@ test.when(isNode, 'writing files', 'Node only: bytes made late are asked for one
   await writeSafetensors(PATH, lazy, { format: 'pt' }, { fs });
   assert.equal(order, ['b', 'a']);
   assert.equal(fs.files.get(PATH), safetensorsBytes(ENTRIES, { format: 'pt' }));
+  const inPieces = (bytes: Uint8Array, change = 0) => async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length + change; at++) yield at < bytes.length ? bytes.slice(at, at + 1) : new Uint8Array(1);
+  };
+  await writeSafetensors(PATH, ENTRIES.map((entry) => ({ ...entry, bytes: inPieces(entry.bytes) })), { format: 'pt' }, { fs });
+  assert.equal(fs.files.get(PATH), safetensorsBytes(ENTRIES, { format: 'pt' }));
   const broken = new FaultFs();
   broken.files.set(PATH, OLD);
+  for (const change of [-1, 1]) assert.is((await failure(writeSafetensors(PATH, ENTRIES.map((entry) => ({ ...entry, bytes: inPieces(entry.bytes, change) })), {}, { fs: broken }))).code, 'write-entry');
   assert.is((await failure(writeSafetensors(PATH, [{ ...lazy[0]!, bytes: async () => new Uint8Array(3) }], {}, { fs: broken }))).code, 'write-entry');
   const error = await failure(writeSafetensors(PATH, [{ ...lazy[0]!, bytes: async () => { throw new Error('device lost'); } }], {}, { fs: broken }));
   assert.is(error.code, 'write-failed');
