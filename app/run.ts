@@ -53,7 +53,7 @@ export interface RunResult {
 type Outputs = Map<string, Tensor | Pieces>;
 
 /** One result in several tensors, one after the other. */
-interface Pieces { readonly shape: readonly number[]; readonly tensors: readonly Tensor[] }
+export interface Pieces { readonly shape: readonly number[]; readonly tensors: readonly Tensor[] }
 
 /**
  * Runs one network: vision `pixel_values` [B,T,3,H,W]; predictor `inputs_embeds` [B,N,D] (with `logits` instead `input_ids` [B,N]), optional
@@ -143,17 +143,26 @@ async function bytesOf(output: Tensor | Pieces): Promise<Uint8Array> {
   return bytes;
 }
 
-/** A vocabulary of 128,256 fills a binding of 128 MiB with 261 positions: longer texts are multiplied in runs of rows. */
-function logitsOf(predictor: Predictor, hidden: Tensor): Tensor | Pieces {
+/**
+ * Next-token logits. A vocabulary of 128,256 fills a binding of 128 MiB with 261 positions: longer texts are multiplied in runs of rows.
+ *
+ * @param predictor with its token table
+ * @param hidden [B,N,D] output of its forward pass
+ * @param most rows of logits at once; what a binding holds by default
+ * @returns [B,N,V], in several tensors where there are more rows
+ */
+export function logitsOf(predictor: Predictor, hidden: Tensor, most = rowsOfLogits(predictor, hidden)): Tensor | Pieces {
   const { vocabSize, hiddenSize } = predictor.config;
   const rows = hidden.size / hiddenSize;
-  const { maxBufferSize, maxStorageBufferBindingSize } = hidden.device.limits;
-  const most = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4 / vocabSize);
   if (rows <= most || most === 0) return predictor.logits(hidden);
   const step = Math.max(1, Math.floor(most / 64) * 64);
   const flat = reshape(hidden, [rows, hiddenSize]);
   const tensors = Array.from({ length: Math.ceil(rows / step) }, (_, i) => predictor.logits(slice(flat, 0, i * step, Math.min(rows, (i + 1) * step))));
   return { shape: [...hidden.shape.slice(0, -1), vocabSize], tensors };
+}
+
+function rowsOfLogits({ config: { vocabSize } }: Predictor, { device: { limits } }: Tensor): number {
+  return Math.floor(Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) / 4 / vocabSize);
 }
 
 function checkIds(file: string, ids: readonly number[], vocabSize: number): void {

@@ -1,8 +1,12 @@
 // `vl-jepa run` and `vl-jepa inspect` as functions: what they write, and the one sentence they fail with.
+import { scope } from '../../engine/memory.ts';
+import { noGrad } from '../../engine/tape.ts';
+import { Tensor } from '../../engine/tensor.ts';
+import { Predictor } from '../../model/predictor.ts';
 import { openSafetensors } from '../../weights/safetensors.ts';
 import { writeSafetensors } from '../../weights/writer.ts';
-import { assert, close, device, isNode, suite } from '../harness.ts';
-import { goldenTensors, pick } from './golden.ts';
+import { assert, close, device, isNode, random, suite } from '../harness.ts';
+import { goldenFolder, goldenTensors, pick } from './golden.ts';
 
 const test = suite('run and inspect');
 const WHY = 'reads and writes files';
@@ -136,6 +140,22 @@ test.when(isNode, WHY, 'inspect names what is wrong', async () => {
     assert.ok(problems.some((text) => /model\.layers\.0\.mlp\.up_proj\.weight has shape \[128, 64\], expected \[100, 64\]/.test(text)));
     assert.match(formatInspection({ ...rest, problems }), /problem: /);
   });
+});
+
+test.when(isNode, 'run is of Node', 'logits above a binding come in runs of rows with the same values', async () => {
+  const { logitsOf } = await import('../../app/run.ts');
+  const d = await device();
+  const predictor = await Predictor.load(d, goldenFolder('predictor/tiny-a-causal'));
+  const { hiddenSize, vocabSize } = predictor.config;
+  const hidden = Tensor.from(d, random([2, 5, hiddenSize], 3), [2, 5, hiddenSize]);
+  const [whole, cut] = scope(() => noGrad(() => [logitsOf(predictor, hidden), logitsOf(predictor, hidden, 4)]));
+  assert.ok(whole instanceof Tensor && !(cut instanceof Tensor) && cut.tensors.length > 2);
+  assert.equal(cut.shape, [2, 5, vocabSize]);
+  const rows = [];
+  for (const piece of cut.tensors) rows.push(...await piece.read());
+  close(Float32Array.from(rows), await whole.read(), { nmse: 1e-13, name: 'logits' });
+  for (const t of [whole, ...cut.tensors, hidden]) t.dispose();
+  for (const [, t] of predictor.params.entries()) t.dispose();
 });
 
 test.run();

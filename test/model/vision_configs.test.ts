@@ -1,6 +1,7 @@
 // The published V-JEPA 2 configs, as transformers writes them: ViT-L, H and g at 256 and 384 pixels, and the classifiers.
 import { visionConfig } from '../../model/config.ts';
-import { visionTensors } from '../../model/vision_encoder.ts';
+import { Params } from '../../model/params.ts';
+import { VisionEncoder, visionTensors } from '../../model/vision_encoder.ts';
 import { assert, suite } from '../harness.ts';
 
 const test = suite('vision configs');
@@ -22,6 +23,12 @@ test('sizes and parameters of ViT-L, ViT-H, ViT-g and ViT-g at 384 pixels', () =
     const config = visionConfig(published(fields));
     assert.equal([config.headDim, config.mlpSize], [headDim, mlp], name);
     assert.is(visionTensors(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0), parameters, name);
+  }
+});
+
+test('tokens of a clip: whole tubelets; fewer frames are played as often as a tubelet has frames', () => {
+  for (const [tubelet, frames, time] of [[2, 1, 1], [2, 2, 1], [2, 16, 8], [2, 17, 8], [4, 1, 1], [4, 3, 3], [4, 4, 1], [1, 1, 1]] as const) {
+    assert.is(new VisionEncoder(visionConfig(published({ tubelet_size: tubelet })), new Params(new Map())).tokens(frames), time * 256, `${frames} frames, tubelet ${tubelet}`);
   }
 });
 
