@@ -53,7 +53,7 @@ async function withFiles(command: string, options: CaptionFilesOptions, work: (m
   const { files, model: folder, decoder: own, query: _, frames, bank: bankPath, json, ...decode } = options;
   if (files.length === 0) throw new CliError(`${command}: there is no file, expected at least one picture or film`);
   const visuals = await Promise.all(files.map(f => loadVisual(f, frames === undefined ? {} : { frames })));
-  const path = await checkpointFolder(folder);
+  const path = await checkpointFolder(folder, 'nano2');
   const model = await VLJEPA.fromPretrained(path, { device: await openDevice() });
   const decoder = await TextDecoder.fromPretrained(own ?? path, { model });
   const bank = labelBank(model, await bankTexts(bankPath, visuals.some(isClip)));

@@ -53,4 +53,4 @@ export function oneOf<T extends string>(command: string, values: Values, name: s
   return found;
 }
 
-export const MODEL: Option = { type: 'string', value: 'DIR', help: 'checkpoint folder; without it the one that ships' };
+export const MODEL: Option = { type: 'string', value: 'DIR', help: 'checkpoint folder; without it one that ships: checkpoints/nano2 for questions, captions, clips, streams and the page, else checkpoints/nano' };

@@ -186,7 +186,7 @@ export async function evaluateClips(options: { model?: string | undefined; artis
   const artists: readonly Artist[] = [TEST_ARTIST, ...TRAIN_ARTISTS];
   const artist = artists.find(a => a === options.artist);
   if (!artist) throw new CliError(`eval: --artist is ${options.artist}, expected one of ${artists.join(', ')}`);
-  const checkpoint = await checkpointFolder(options.model);
+  const checkpoint = await checkpointFolder(options.model, 'nano2');
   const device = options.device ?? (await openDevice());
   const model = await VLJEPA.fromPretrained(checkpoint, { device });
   const e4 = await loadE4();

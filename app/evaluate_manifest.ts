@@ -54,9 +54,9 @@ async function decoderOf(model: VLJEPA, folder: string): Promise<TextDecoder | u
 export async function evaluateManifest(options: ManifestEvalOptions): Promise<ManifestEvalResult> {
   const { task, query, batch, json } = options;
   const manifest = await openManifest(options.manifest, task === undefined ? {} : { task }); // its faults are told before the model is loaded
-  const { model } = await openModel(options.model);
+  const { model } = await openModel(options.model, 'nano2');
   const captions = manifest.header.task === 'caption';
-  const decoder = captions ? await decoderOf(model, await checkpointFolder(options.model)) : undefined;
+  const decoder = captions ? await decoderOf(model, await checkpointFolder(options.model, 'nano2')) : undefined;
   const live = !json && process.stderr.isTTY;
   const progress = (done: number, skipped: number): void => { if (live) process.stderr.write(`\r${done} embedded, ${skipped} skipped`); };
   const result = await runBenchmark(model, manifest, {

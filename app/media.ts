@@ -8,13 +8,14 @@ import { VLJEPA } from '../model/vl_jepa.ts';
 import type { Clip, Picture } from '../model/vl_jepa.ts';
 import { checkQuestion } from '../tasks/ask.ts';
 import { checkpointFolder } from './checkpoint_path.ts';
+import type { Shipped } from './checkpoint_path.ts';
 import { CLIP_FRAMES, loadVisual, visualInput } from './clips.ts';
 
 const AT_ONCE = 16;
 
-/** The model of a command, with its name for people. @param folder checkpoint, or none for the one that ships @returns model and name @throws CliError, WeightError */
-export async function openModel(folder: string | undefined): Promise<{ model: VLJEPA; name: string }> {
-  const path = await checkpointFolder(folder);
+/** The model of a command, with its name for people. @param folder checkpoint, or none for one that ships @param shipped which of those @returns model and name @throws CliError, WeightError */
+export async function openModel(folder: string | undefined, shipped: Shipped = 'nano'): Promise<{ model: VLJEPA; name: string }> {
+  const path = await checkpointFolder(folder, shipped);
   return { model: await VLJEPA.fromPretrained(path, { device: await openDevice() }), name: folder ?? 'the shipped checkpoint' };
 }
 

@@ -42,7 +42,7 @@ export async function streamFile(options: StreamOptions): Promise<StreamResult> 
   const stored = file.endsWith('.safetensors');
   const source = stored ? undefined : await openFrames(file); // a bad file is told before the model is loaded
   try {
-    const { model } = await openModel(options.model);
+    const { model } = await openModel(options.model, 'nano2');
     const bank = labelBank(model, labels);
     const pictures = async function* (): AsyncGenerator<TimedPicture> {
       for await (const { timeS, rgb, width, height } of source!.frames()) yield { timeS, picture: { width, height, data: rgb } };

@@ -63,7 +63,7 @@ export async function askFiles(options: Common & { question: string; answers: st
   const answers = await textsOf('ask', 'answers', options.answers);
   needFiles('ask', options.files);
   const visuals = await Promise.all(options.files.map(async f => visualInput(await loadVisual(f, options.frames === undefined ? {} : { frames: options.frames }))));
-  const { model } = await openModel(options.model);
+  const { model } = await openModel(options.model, 'nano2');
   for (const visual of visuals) checkQuestion('ask', model, [visual], options.question);
   const bank = answerBank(model, answers);
   const lists: { label: string; score: number }[][] = [];

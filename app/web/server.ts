@@ -68,7 +68,7 @@ async function send(site: Site, request: IncomingMessage, response: ServerRespon
  * @returns its address, and how to stop it @throws CliError when the page is not built, the folder is no checkpoint, or the port is taken
  */
 export async function serveWeb({ model, port, host }: WebOptions): Promise<WebServer> {
-  const site = await collectSite(await checkpointFolder(model));
+  const site = await collectSite(await checkpointFolder(model, 'nano2'));
   const server = createServer((request, response) => {
     const name = (request.headers.host ?? '').replace(/:\d+$/, '');
     if (isLoopback(host) && !isLoopback(name)) {
