@@ -15,6 +15,7 @@ import { checkpointFolder, shortPath } from './checkpoint_path.ts';
 import { demoReport } from './demo_report.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
+import { knownEvaluation } from './evaluate_preset.ts';
 import { evaluateArtist } from './train.ts';
 
 export interface DemoOptions {
@@ -74,7 +75,7 @@ export async function demo({ model: folder, out, files, json }: DemoOptions): Pr
   };
   show(say, result, n, found.map(f => f.found));
   await mkdir(out, { recursive: true });
-  const html = await demoReport(result, pictures, found);
+  const html = await demoReport(result, pictures, found, await knownEvaluation('nano', out));
   await writeFileAtomic(join(out, 'report.html'), html);
   say(`\nreport      ${join(out, 'report.html')}`);
   return result;

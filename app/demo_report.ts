@@ -2,6 +2,8 @@
 import type { Picture } from '../model/pictures.ts';
 import type { Recall } from '../tasks/metrics.ts';
 import type { Answer, DemoResult, Found } from './demo.ts';
+import type { Evaluation } from './evaluate_preset.ts';
+import { EVALUATION_STYLE, evaluationSection } from './evaluation_report.ts';
 import { bar, escape, page } from './html.ts';
 
 /** PNG of a picture as a data URL. @param picture RGB @returns data URL */
@@ -29,9 +31,9 @@ function chart(result: DemoResult): string {
 
 /**
  * The report of the main job.
- * @param result what --json prints @param pictures of `classify`, in order @param found retrieval with its pictures @returns a self-contained HTML document
+ * @param result what --json prints @param pictures of `classify`, in order @param found retrieval with its pictures @param evaluation figures of all tasks, measured before @returns a self-contained HTML document
  */
-export async function demoReport(result: DemoResult, pictures: readonly Picture[], found: readonly { found: Found; pictures: readonly Picture[] }[]): Promise<string> {
+export async function demoReport(result: DemoResult, pictures: readonly Picture[], found: readonly { found: Found; pictures: readonly Picture[] }[], evaluation?: Evaluation): Promise<string> {
   const cards = await Promise.all(result.classify.map(async (answer, i) => card(answer, await dataUrl(pictures[i]!))));
   const rows = await Promise.all(found.map(async ({ found: { query, hits }, pictures: list }) => {
     const figures = await Promise.all(hits.map(async (h, i) => `<figure><img src="${await dataUrl(list[i]!)}" alt="${escape(h.name)}"><figcaption>${escape(h.name)} ${h.score.toFixed(2)}</figcaption></figure>`));
@@ -43,6 +45,7 @@ export async function demoReport(result: DemoResult, pictures: readonly Picture[
   const body = `<h1>VL-JEPA, small</h1><p class="soft">${escape(result.checkpoint)} on ${escape(result.adapter)} · ${result.seconds.toFixed(1)} s</p>` +
     `<p>The model predicts the embedding of a picture's name. The answer is the nearest of ${candidates.toLocaleString('en')} names.${known ? ` These are drawings by <b>${escape(artist)}</b>, an artist it never saw; every 66th picture of the set, ${right} of ${result.classify.length} right.` : ''}</p>` +
     `<h2>Pictures → names</h2><div class="grid">${cards.join('')}</div><h2>Texts → pictures</h2>${rows.join('')}<h2>All pictures of ${escape(artist)}, per cent</h2>${chart(result)}` +
-    `<p class="soft">Drawings: Fluent UI Emoji by Microsoft (MIT). Baselines compare picture with picture in a gallery of three training artists. These are drawings and short names: the figures say that the objective works and carries over to a new artist, not how the paper's model does on photographs.</p>`;
-  return page('VL-JEPA: pictures and names', body, { style: 'h3 { font-size: 15px; margin: 16px 0 6px; }' });
+    `<p class="soft">Drawings: Fluent UI Emoji by Microsoft (MIT). Baselines compare picture with picture in a gallery of three training artists. These are drawings and short names: the figures say that the objective works and carries over to a new artist, not how the paper's model does on photographs.</p>` +
+    (evaluation ? evaluationSection(evaluation) : '<h2>All tasks</h2><p>The figures of all tasks (questions, clips, captions, selective decoding) were not measured for the weights that lie here; <code>vl-jepa eval --preset nano</code> measures them.</p>');
+  return page('VL-JEPA: pictures and names', body, { style: `h3 { font-size: 15px; margin: 16px 0 6px; }${EVALUATION_STYLE}` });
 }

@@ -32,7 +32,7 @@ export const page = (title: string, body: string, { style = '', script = '' } = 
 
 /**
  * One horizontal bar of a chart, 0 to 100 per cent, readable as text too.
- * @param label what @param percent value @param own whether it is this model's @returns HTML
+ * @param label what @param percent value @param own whether it is this model's @param shown text of the value, where it is no percentage @returns HTML
  */
-export const bar = (label: string, percent: number, own = false): string =>
-  `<div class="row"><span>${escape(label)}</span><div class="track" role="img" aria-label="${escape(label)} ${percent.toFixed(1)} per cent"><div class="fill${own ? ' own' : ''}" style="width:${Math.min(100, Math.max(0, percent)).toFixed(2)}%"></div></div><span class="num">${percent.toFixed(1)}</span></div>`;
+export const bar = (label: string, percent: number, own = false, shown?: string): string =>
+  `<div class="row"><span>${escape(label)}</span><div class="track" role="img" aria-label="${escape(label)} ${shown ?? `${percent.toFixed(1)} per cent`}"><div class="fill${own ? ' own' : ''}" style="width:${Math.min(100, Math.max(0, percent)).toFixed(2)}%"></div></div><span class="num">${shown ?? percent.toFixed(1)}</span></div>`;

@@ -81,12 +81,15 @@ export const TASK_COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   eval: {
-    summary: 'a benchmark on your own data, beside the paper\'s tables; or R@1, R@5, R@10 on one artist of set E4, beside the baselines',
-    usage: '--manifest FILE | --artist NAME | --clips', most: 0,
+    summary: 'a benchmark on your own data, beside the paper\'s tables; or every task of the small model in one report; or R@1, R@5, R@10 on one artist of set E4, beside the baselines',
+    usage: '--manifest FILE | --preset nano | --artist NAME | --clips | --joined', most: 0,
     options: {
       model: MODEL, manifest: { type: 'string', value: 'FILE', help: 'samples as .jsonl, .csv, or a WebDataset .tar' }, task: { type: 'string', value: 'NAME', help: `${TASKS.join(', ')}; the manifest's own where missing` }, query: QUERY,
       batch: { type: 'string', value: 'N', help: 'samples at a time', default: '32' }, artist: { type: 'string', value: 'NAME', help: 'artist of set E4', default: 'fluent-emoji-flat' },
       clips: { type: 'boolean', help: 'set MS instead: moving sprites with questions, every split and its controls' },
+      preset: { type: 'string', value: 'NAME', help: 'nano: one report of every task on pictures and clips, with baselines, controls, captions and selective decoding' },
+      joined: { type: 'boolean', help: 'selective decoding on joined clips alone: decodes a second against CIDEr-D beside uniform decoding, and curve.svg' }, readout: { type: 'string', value: 'WHAT', help: 'joined: texts from the bank of all captions, or the decoder', default: 'bank' },
+      out: { type: 'string', value: 'DIR', help: 'preset, joined: folder for evaluation.json and evaluation.html, or curve.svg', default: 'out' }, most: { type: 'string', value: 'N', help: 'preset: clips of a split, at most: a look in place of the measurement' },
     },
     example: 'vl-jepa eval --manifest samples.jsonl --json',
     run: async v => {
@@ -94,6 +97,9 @@ export const TASK_COMMANDS: Readonly<Record<string, Command>> = {
       if (manifest === undefined) {
         const other = ['task', 'query'].find(o => v[o] !== undefined);
         if (other) throw new CliError(`eval: --${other} was given without --manifest, expected both`);
+        const preset = text(v, 'preset');
+        if (preset !== undefined) return (await import('./evaluate_preset.ts')).evaluatePreset({ preset, model: text(v, 'model'), artist: text(v, 'artist')!, out: text(v, 'out')!, most: number('eval', v, 'most', { least: 8 }), json: v.json === true });
+        if (v.joined === true) return (await import('./joined_command.ts')).evaluateJoined({ model: text(v, 'model'), readout: oneOf('eval', v, 'readout', ['bank', 'decoder']), out: text(v, 'out')!, json: v.json === true });
         if (v.clips === true) return (await import('./evaluate_clips.ts')).evaluateClips({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true });
         return (await import('./evaluate.ts')).evaluate({ model: text(v, 'model'), artist: text(v, 'artist')!, json: v.json === true });
       }

@@ -23,6 +23,8 @@ export interface TrainDecoderOptions {
   preset: string;
   /** Folder of the trained model; the one that ships by default. */
   from?: string | undefined;
+  /** Folder whose `decoder/` is learned on; an untrained one by default. */
+  begin?: string | undefined;
   /** Folder of the run; the decoder goes to its `decoder/`. */
   out: string;
   steps?: number | undefined;
@@ -65,6 +67,20 @@ function recipeOf({ preset, steps, batch, lr, seed, noise }: TrainDecoderOptions
 /** The vector of a text, roughly: runs on other weights do not resume each other, and adapters round differently. */
 const spaceOf = ({ vectors }: DecoderLesson): string => [...vectors.slice(0, 8)].map(v => v.toFixed(2)).join(' ');
 
+/** Gives a decoder the weights of another one of the same sizes. */
+async function copyWeights(to: TextDecoder, folder: string): Promise<void> {
+  const from = await TextDecoder.fromPretrained(folder, { device: to.device });
+  try {
+    for (const [name, tensor] of to.parameters()) {
+      const given = from.parameters().get(name);
+      if (!given || given.shape.join() !== tensor.shape.join()) throw new CliError(`train: --begin ${folder} has ${name} [${given?.shape.join(', ') ?? 'missing'}], expected [${tensor.shape.join(', ')}] as the preset`);
+      to.device.upload(tensor, await given.read());
+    }
+  } finally {
+    from.dispose();
+  }
+}
+
 /** Trains; returns when the last step is saved, or after an interrupt. @param options parsed command line @returns figures @throws CliError, RangeError for settings that do not fit, StateError for a run of another model */
 export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainDecoderResult> {
   const recipe = recipeOf(options);
@@ -80,8 +96,9 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
   const lessons = await lessonsOf(model, await loadE4(), predictions);
   say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const decoder = await TextDecoder.create({ ...recipe.decoder, embedding_dim: model.config.embeddingDim }, { device, tokenizer: model.tokenizer, seed: recipe.seed, init: recipe.init as never });
+  if (options.begin !== undefined) await copyWeights(decoder, options.begin);
   decoder.bind(model);
-  const trainer = new DecoderTrainer(decoder, recipe, lessons, spaceOf(lessons[0]!));
+  const trainer = new DecoderTrainer(decoder, recipe, lessons, `${spaceOf(lessons[0]!)}${options.begin === undefined ? '' : ` after ${options.begin}`}`);
   try {
     await mkdir(out, { recursive: true });
     if (options.fresh) await clearStates(out);
@@ -97,7 +114,7 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
     const parameters = [...decoder.parameters().values()].reduce((n, t) => n + t.size, 0);
     const card = { adapter: device.adapter.notice, parameters, steps: trainer.step, loss: last?.loss ?? (await readRunLog(out)).at(-1)?.loss ?? NaN, ...figures };
     const result = { out, seconds, ...card };
-    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...card, recipe, predictions }, null, 2)}\n`); // neither a path of this machine nor the time since the last resume
+    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...card, recipe, predictions, ...(options.begin !== undefined && { begin: 'a trained decoder' }) }, null, 2)}\n`); // neither a path of this machine nor the time since the last resume
     say(`${result.steps} steps done; word for word from their own vectors: names ${figures.names.toFixed(1)} %, captions ${figures.captions.toFixed(1)} %; the decoder is in ${join(out, 'decoder')}: copy that folder into the model's`);
     return result;
   } finally {

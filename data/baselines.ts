@@ -17,7 +17,7 @@ export interface Recall {
 }
 
 /** Rows of numbers: [n, width]. */
-interface Rows {
+export interface Rows {
   n: number;
   width: number;
   data: Float32Array;
@@ -47,6 +47,30 @@ export function rawPixelBaseline(query: PictureSet, gallery: readonly PictureSet
 export function hogBaseline(query: PictureSet, gallery: readonly PictureSet[], cells: 'l2' | 'root' = 'l2'): Recall {
   return recall(query, gallery, (set) => centred(join(unit(thumbnails(set, 8)), unit(orientations(set, cells)))));
 }
+
+/**
+ * The rows of `rawPixelBaseline` before the mean is taken off, for other searches; frames of clips that lie one after another make [clips, frames · width].
+ * @param set pictures
+ * @param side of the thumbnails, which divides that of the pictures
+ * @returns [n, side · side · 3], 0 to 1
+ * @throws DataError when `side` does not divide
+ */
+export const pixelRows = (set: PictureSet, side = 16): Rows => thumbnails(set, side);
+
+/**
+ * The rows of `hogBaseline` (`root` cells) before the mean is taken off: colours 8×8 and orientations, each of length 1.
+ * @param set pictures of a side that 8 divides
+ * @returns [n, 8 · 8 · (3 + 9)]
+ * @throws DataError when 8 does not divide
+ */
+export const edgeRows = (set: PictureSet): Rows => join(unit(thumbnails(set, 8)), unit(orientations(set, 'root')));
+
+/**
+ * The mean row subtracted, then each row of length 1, in place.
+ * @param rows of one artist
+ * @returns the same rows
+ */
+export const centredRows = (rows: Rows): Rows => centred(rows);
 
 function recall(query: PictureSet, gallery: readonly PictureSet[], feature: (set: PictureSet) => Rows): Recall {
   const n = query.pixels.length / (query.size * query.size * 3);
@@ -210,7 +234,7 @@ function unit(rows: Rows): Rows {
   return rows;
 }
 
-/** The mean row subtracted, then each row of length 1, in place. */
+/** As `centredRows`. */
 function centred(rows: Rows): Rows {
   const mean = new Float64Array(rows.width);
   for (let i = 0; i < rows.data.length; i++) mean[i % rows.width]! += rows.data[i]! / rows.n;

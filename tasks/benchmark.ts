@@ -8,6 +8,7 @@ import type { Clip, Picture, VLJEPA } from '../model/vl_jepa.ts';
 import { checkQuestion } from './ask.ts';
 import { ensembleBank, labelBank } from './classify.ts';
 import type { LabelBank } from './classify.ts';
+import { dotRows } from './mean_vector.ts';
 import { bootstrap, classMeanRecall, ranks, recall, topKAccuracy } from './metrics.ts';
 import { isRight, plainAnswer, popeAccuracy, tallyAccuracy, tripletAccuracy, vqaAccuracy } from './metrics_answers.ts';
 import type { Answered } from './metrics_answers.ts';
@@ -259,13 +260,8 @@ async function runPairs(model: VLJEPA, items: readonly ManifestItem[]): Promise<
   const rows = await bank.vectors.read();
   bank.vectors.dispose();
   const dim = rows.length / texts.length;
-  const place = new Map(texts.map((t, i) => [t, i * dim]));
-  const cosine = (a: string, b: string): number => {
-    const [i, j] = [place.get(a)!, place.get(b)!];
-    let sum = 0;
-    for (let d = 0; d < dim; d++) sum += rows[i + d]! * rows[j + d]!;
-    return sum;
-  };
+  const place = new Map(texts.map((t, i) => [t, i]));
+  const cosine = (a: string, b: string): number => dotRows(rows, place.get(a)!, rows, place.get(b)!, dim);
   const triplets = items.map(({ p1, p2, negative, group }) => ({ p1p2: cosine(p1, p2), p1n: cosine(p1, negative), p2n: cosine(p2, negative), ...(group !== undefined && { group }) }));
   const { accuracy, groups } = tripletAccuracy(triplets);
   return { main: 'triplet accuracy', figures: { 'triplet accuracy': accuracy }, groups, interval: bootstrap(triplets.map(t => tripletAccuracy([t]).accuracy)) };

@@ -7,6 +7,7 @@ import type { Pictures, VLJEPA } from '../model/vl_jepa.ts';
 import { checkQuestion } from './ask.ts';
 import { classify } from './classify.ts';
 import type { LabelBank, Scored } from './classify.ts';
+import { dotRows } from './mean_vector.ts';
 
 /** How texts are made: the settings of the decoder, and what is asked. */
 export interface CaptionOptions extends DecodeOptions {
@@ -16,6 +17,8 @@ export interface CaptionOptions extends DecodeOptions {
   readonly bank?: LabelBank;
   /** How many texts of the bank, default 1. */
   readonly k?: number;
+  /** Puts the texts asked for (`nBest`) in the order of the cosine that the Y-Encoder's vector of each has with what is decoded: the model judges what the decoder proposed. */
+  readonly rerank?: boolean;
 }
 
 /** What is said of one picture, clip or vector. */
@@ -33,12 +36,35 @@ export interface Caption {
  * @param model that made them @param decoder of this model @param vectors [N, dim] on the model's device @param options decoding and bank @returns [N]
  * @throws ConfigError for a decoder of another model, ShapeError for one on another device, vectors of another width or settings that do not fit
  */
-export async function captionVectors(model: VLJEPA, decoder: TextDecoder, vectors: Tensor, { query: _, bank, k = 1, ...decode }: CaptionOptions = {}): Promise<Caption[]> {
+export async function captionVectors(model: VLJEPA, decoder: TextDecoder, vectors: Tensor, { query: _, bank, k = 1, rerank, ...decode }: CaptionOptions = {}): Promise<Caption[]> {
   if (decoder.device !== model.device) throw new ShapeError('caption: the decoder lives on another device, expected that of the model (give fromPretrained the model)');
   await decoder.check(model);
-  const texts = await decoder.hypotheses(vectors, decode);
+  const proposed = await decoder.hypotheses(vectors, decode);
+  const texts = rerank ? await rerankTexts(model, vectors, proposed) : proposed;
   const nearest = bank ? await classify(model, vectors, bank, { k }) : [];
   return texts.map((list, i) => ({ text: list[0]!.text, texts: list, nearest: nearest[i] ?? [] }));
+}
+
+/**
+ * Orders proposals by what the model itself makes of them: the cosine of e(text) with the vector that is decoded. Empty texts come last.
+ * @param model with a tokenizer @param vectors [N, dim] unit rows @param proposed [N] texts of each, at least one @returns [N] the same texts, nearest first
+ */
+export async function rerankTexts(model: VLJEPA, vectors: Tensor, proposed: readonly (readonly Hypothesis[])[]): Promise<Hypothesis[][]> {
+  const distinct = [...new Set(proposed.flat().map(h => h.text).filter(t => t.trim() !== ''))];
+  const place = new Map(distinct.map((t, i) => [t, i]));
+  if (distinct.length === 0) return proposed.map(list => [...list]);
+  const encoded = model.encodeText(distinct, { batchSize: 256 });
+  try {
+    const [rows, texts] = await Promise.all([vectors.read(), encoded.read()]);
+    const dim = vectors.shape[1]!;
+    const cosine = (n: number, text: string): number => {
+      const at = place.get(text);
+      return at === undefined ? -Infinity : dotRows(rows, n, texts, at, dim);
+    };
+    return proposed.map((list, n) => list.map(h => ({ h, score: cosine(n, h.text) })).sort((a, b) => (b.score > a.score ? 1 : b.score < a.score ? -1 : 0)).map(({ h }) => h));
+  } finally {
+    encoded.dispose();
+  }
 }
 
 /**

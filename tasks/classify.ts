@@ -2,7 +2,7 @@
 import { scope } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
 import type { Pictures, VLJEPA } from '../model/vl_jepa.ts';
-import { unitVector } from './mean_vector.ts';
+import { meanVector } from './mean_vector.ts';
 import { nearest } from './nearest.ts';
 
 /** Labels with their cached unit vectors on the GPU. */
@@ -49,12 +49,7 @@ export async function ensembleBank(model: VLJEPA, labels: readonly string[], tem
   all.dispose();
   const dim = all.shape[1]!;
   const means = new Float32Array(labels.length * dim);
-  const sum = new Float64Array(dim);
-  for (let c = 0; c < labels.length; c++) {
-    sum.fill(0);
-    for (let i = c * templates.length * dim; i < (c + 1) * templates.length * dim; i++) sum[i % dim]! += values[i]!;
-    means.set(unitVector(sum), c * dim);
-  }
+  for (let c = 0; c < labels.length; c++) means.set(meanVector(values, dim, c * templates.length, (c + 1) * templates.length), c * dim);
   return { labels, vectors: Tensor.from(model.device, means, [labels.length, dim]) };
 }
 

@@ -43,6 +43,8 @@ export interface RetrievalReport {
   textToPicture: Recall;
   /** [P] rank of the true text of each picture. */
   ranks: Uint32Array;
+  /** [P] rank of each picture for its text. */
+  textRanks: Uint32Array;
   /** [P, C] cosines, row-major. */
   scores: Float32Array;
 }
@@ -61,5 +63,5 @@ export async function evaluateRetrieval(model: VLJEPA, predictions: Tensor, text
   const turned = new Float32Array(p * p); // row: the text of picture i; column: picture j
   for (let i = 0; i < p; i++) for (let j = 0; j < p; j++) turned[i * p + j] = scores[j * c + truth[i]!]!;
   const back = ranks(turned, p, truth.map((_, i) => i));
-  return { pictureToText: recall(rank), textToPicture: recall(back), ranks: rank, scores };
+  return { pictureToText: recall(rank), textToPicture: recall(back), ranks: rank, textRanks: back, scores };
 }

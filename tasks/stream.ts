@@ -1,6 +1,7 @@
 // A live stream (spec 1.7, 1.10): frames → sliding windows → embeddings → decisions of selective decoding → the nearest label, or text from a callback. Memory does not grow.
 import type { Picture, VLJEPA } from '../model/vl_jepa.ts';
 import type { LabelBank, Scored } from './classify.ts';
+import { dotRows } from './mean_vector.ts';
 import { OnlineDecoder } from './online_decoder.ts';
 import type { OnlineOptions, StableRun } from './online_decoder.ts';
 
@@ -116,8 +117,7 @@ function nearestLabel({ labels, vectors }: LabelBank, rows: Float32Array, vector
   if (vector.length !== dim) throw new RangeError(`stream: the embeddings are ${vector.length} wide, expected ${dim} as the labels`);
   let best = { label: labels[0]!, score: -Infinity };
   for (let c = 0; c < labels.length; c++) {
-    let score = 0;
-    for (let d = 0; d < dim; d++) score += rows[c * dim + d]! * vector[d]!;
+    const score = dotRows(rows, c, vector, 0, dim);
     if (score > best.score) best = { label: labels[c]!, score };
   }
   return best;

@@ -1,0 +1,125 @@
+// Clips of set MS to measure with, drawn when they are needed: every concept once, with seeds that training never has (Node only: drawings come from npm packages).
+import { normalizePictures } from '../data/augment.ts';
+import { GALLERY_ARTISTS, TRAIN_ARTISTS } from '../data/e4.ts';
+import type { Artist, E4 } from '../data/e4.ts';
+import { CounterRandom } from '../data/random.ts';
+import { MOTIONS, SPRITES, isHeldOutPair, spriteClip } from '../data/sprites.ts';
+import { scope } from '../engine/memory.ts';
+import { Tensor } from '../engine/tensor.ts';
+import { concat } from '../kernels/concat.ts';
+import type { VLJEPA } from '../model/vl_jepa.ts';
+import { loadArtistSet, smallPictures } from './e4_set.ts';
+
+/** Seed of the clips that are measured with; training has other seeds and other streams. */
+export const CLIP_SEED = 2026;
+const STREAM = 193, GALLERY_STREAM = 195;
+/** Clips that go through the encoder between two readbacks. */
+const AT_ONCE = 64;
+
+/** One clip to measure with. */
+export interface ClipItem {
+  /** Place in the list of set E4. */
+  readonly concept: number;
+  readonly motion: number;
+  /** [S, S, 3] */
+  readonly drawing: Uint8Array;
+  readonly backdrop: Uint8Array;
+  /** Its random numbers. */
+  readonly random: CounterRandom;
+}
+
+/** Which frame stands at each place of an item's clip; in order where missing. */
+export type FrameOrder = (item: number) => ArrayLike<number>;
+
+/**
+ * Items of one artist: every concept once, motions in turn so that all come equally often.
+ * @param drawings [n, S, S, 3] @param concepts [n] place of each in the list @param side S @returns [n]
+ */
+export function itemsOf(drawings: Uint8Array, concepts: readonly number[], side: number): ClipItem[] {
+  const bytes = side * side * 3;
+  const at = (i: number): Uint8Array => drawings.subarray(i * bytes, (i + 1) * bytes);
+  return concepts.map((concept, i) => ({ concept, motion: i % MOTIONS.length, drawing: at(i), backdrop: at((i * 7 + 3) % concepts.length), random: new CounterRandom(CLIP_SEED, 0, i, STREAM) }));
+}
+
+/** Drawings of one artist at the model's size. */
+interface Small { readonly artist: Artist; readonly concepts: readonly number[]; readonly place: ReadonlyMap<number, number>; readonly pixels: Uint8Array }
+
+/** Drawings by model and artist: several splits take the same ones. */
+const drawn = new WeakMap<VLJEPA, Map<Artist, Promise<Small>>>();
+
+function smallSet(model: VLJEPA, e4: E4, artist: Artist): Promise<Small> {
+  const known = drawn.get(model) ?? new Map<Artist, Promise<Small>>();
+  drawn.set(model, known);
+  const found = known.get(artist) ?? (async () => {
+    const set = await loadArtistSet(e4, artist);
+    return { artist, concepts: set.concepts, place: new Map(set.concepts.map((c, i) => [c, i])), pixels: await smallPictures(model, set) };
+  })();
+  known.set(artist, found);
+  return found;
+}
+
+const smallSets = (model: VLJEPA, e4: E4, artists: readonly Artist[]): Promise<Small[]> => Promise.all(artists.map(artist => smallSet(model, e4, artist)));
+
+/**
+ * One clip per concept of training artists, by turns.
+ * @param model whose preprocessing counts @param e4 the list @param heldOut of pairs kept apart from training, or of training pairs @returns items; concepts that never moved in training are not among them
+ */
+export async function trainedItems(model: VLJEPA, e4: E4, heldOut: boolean): Promise<ClipItem[]> {
+  const bytes = model.config.vision.cropSize ** 2 * 3;
+  const sets = await smallSets(model, e4, TRAIN_ARTISTS);
+  const all: ClipItem[] = [];
+  for (const { index, key, unseen } of e4.concepts) {
+    if (unseen) continue;
+    const drawn = sets.filter(s => s.place.has(index));
+    const { place, pixels } = drawn[index % drawn.length]!;
+    const motion = Array.from({ length: MOTIONS.length }, (_, k) => (index + k) % MOTIONS.length).find(m => isHeldOutPair(key, m) === heldOut);
+    const at = place.get(index)!;
+    if (motion !== undefined) all.push({ concept: index, motion, drawing: pixels.subarray(at * bytes, (at + 1) * bytes), backdrop: pixels.subarray(0, bytes), random: new CounterRandom(CLIP_SEED, 0, all.length, STREAM) });
+  }
+  return all;
+}
+
+/**
+ * What neighbours are looked up in: one clip of every concept by each of three training artists, motions in turn.
+ * @param model whose preprocessing counts @param e4 the list @returns [3 · concepts]
+ */
+export async function galleryItems(model: VLJEPA, e4: E4): Promise<ClipItem[]> {
+  const bytes = model.config.vision.cropSize ** 2 * 3;
+  const sets = await smallSets(model, e4, GALLERY_ARTISTS);
+  return sets.flatMap(({ concepts, pixels }, a) => concepts.map((concept, i) => {
+    const at = (k: number): Uint8Array => pixels.subarray(k * bytes, (k + 1) * bytes);
+    return { concept, motion: (i + 3 * a) % MOTIONS.length, drawing: at(i), backdrop: at((i * 7 + 3) % concepts.length), random: new CounterRandom(CLIP_SEED, a, i, GALLERY_STREAM) };
+  }));
+}
+
+/** Frames of one clip. @param item which @param side S @returns [frames, S, S, 3] levels */
+export const clipLevels = ({ drawing, backdrop, motion, random }: ClipItem, side: number): Uint8Array => spriteClip({ size: side, levels: drawing }, motion, random, side, { backdrop: { size: side, levels: backdrop } });
+
+/**
+ * Predictions for clips whose levels are made a few at a time; the visual tokens of a clip are made once for all questions.
+ * @param model the model @param count n @param levelsOf levels [frames, S, S, 3] of a clip @param questions one prediction each @param order of frames
+ * @returns per question [n, dim]
+ */
+export function predictClips(model: VLJEPA, count: number, levelsOf: (item: number) => Uint8Array, questions: readonly string[], order: FrameOrder = () => Array.from({ length: SPRITES.frames }, (_, t) => t)): Tensor[] {
+  const side = model.config.vision.cropSize;
+  const { frames } = SPRITES;
+  const each = frames * side * side * 3;
+  return scope(() => {
+    const parts: Tensor[][] = questions.map(() => []);
+    for (let start = 0; start < count; start += AT_ONCE) {
+      const some = Math.min(AT_ONCE, count - start);
+      const pixels = new Float32Array(some * each);
+      for (let i = 0; i < some; i++) normalizePictures(levelsOf(start + i), side, pixels.subarray(i * each, (i + 1) * each), order(start + i));
+      const made = scope(() => {
+        const tokens = model.encodeImage(Tensor.from(model.device, pixels, [some, frames, 3, side, side]), { batchSize: AT_ONCE });
+        return questions.map(question => model.predict(tokens, question, { batchSize: AT_ONCE }));
+      });
+      made.forEach((p, q) => parts[q]!.push(p));
+    }
+    return parts.map(list => concat(list, 0));
+  });
+}
+
+/** Predictions of items. @param model the model @param items clips @param questions one prediction each @param order of frames @returns per question [n, dim] */
+export const predictItems = (model: VLJEPA, items: readonly ClipItem[], questions: readonly string[], order?: FrameOrder): Tensor[] =>
+  predictClips(model, items.length, i => clipLevels(items[i]!, model.config.vision.cropSize), questions, order);

@@ -1,0 +1,230 @@
+// `vl-jepa eval --preset nano`: one report of everything the small model does, every figure beside its baselines and controls (Node only: drawings come from npm packages).
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GALLERY_ARTISTS, TEST_ARTIST } from '../data/e4.ts';
+import { QUESTIONS, clipCaptions } from '../data/questions.ts';
+import { MOTIONS } from '../data/sprites.ts';
+import { openDevice } from '../engine/device.ts';
+import type { Device } from '../engine/device.ts';
+import { scope } from '../engine/memory.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { TextDecoder } from '../model/text_decoder.ts';
+import { VLJEPA } from '../model/vl_jepa.ts';
+import { bootstrap } from '../tasks/metrics.ts';
+import { evaluateRetrieval } from '../tasks/retrieve.ts';
+import { writeFileAtomic } from '../weights/writer.ts';
+import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
+import { galleryItems, predictItems } from './clip_sets.ts';
+import type { ClipItem } from './clip_sets.ts';
+import { movingCaptions } from './decoder_lessons.ts';
+import { decodedPictures, loadArtistSet } from './e4_set.ts';
+import { CliError } from './errors.ts';
+import { decodedFigures, undecodedFigures } from './evaluate_captions.ts';
+import type { CaptionFigure } from './evaluate_captions.ts';
+import { UNSEEN, clipFigures, clipStage, releasePredictions } from './evaluate_clips.ts';
+import type { BoundedRecall, ClipFigures, ClipStage, SplitPredictions } from './evaluate_clips.ts';
+import { bankText, joinedFigures } from './evaluate_joined.ts';
+import type { JoinedFigures, JoinedOptions } from './evaluate_joined.ts';
+import { evaluationLines, evaluationPage } from './evaluation_report.ts';
+import { nameFigures, nearestTexts, shareOf } from './figures.ts';
+import type { NameFigures, Share } from './figures.ts';
+import { neighbourFigures } from './neighbours.ts';
+import type { NeighbourFigures } from './neighbours.ts';
+
+/** Folders of presets, under checkpoints/: the model that does all tasks. */
+const PRESETS: Readonly<Record<string, string>> = { nano: 'nano2' };
+
+/** What metrics.json of a checkpoint may hold of its training. */
+export interface TrainingMetrics {
+  /** Recall of pictures by things that are no model, and of controls. */
+  baselines?: Record<string, { r1: number; r5: number; r10: number }>;
+  /** Training with every text on another picture. */
+  shuffledTexts?: Record<string, unknown>;
+  /** Figures of other seeds. */
+  seeds?: unknown;
+}
+
+export interface Evaluation {
+  preset: string;
+  checkpoint: string;
+  /** SHA-256 of model.safetensors: figures of other weights are not shown for these. */
+  weights: string;
+  measured: { date: string; adapter: string; seconds: number; command: string };
+  artist: string;
+  pictures: { n: number; pictureToText: BoundedRecall; textToPicture: BoundedRecall; classification: NameFigures };
+  clips: Pick<ClipFigures, 'splits' | 'controls' | 'wordings' | 'chance'> & { classification: NameFigures };
+  /** Questions about clips of the unseen artist, the nearest of so many candidates. */
+  questions: Record<'object' | 'motion' | 'caption', Share & { question: string; candidates: number }>;
+  neighbours: Record<string, NeighbourFigures>;
+  /** By split and way; without a decoder only what needs none. */
+  captions: Record<string, Record<string, CaptionFigure>>;
+  /** Some clips with what was decoded, for people. */
+  examples: { truth: string; decoded: string }[];
+  joined: JoinedFigures;
+  training: TrainingMetrics;
+}
+
+export interface PresetOptions {
+  preset: string;
+  model?: string | undefined;
+  artist?: string;
+  /** Folder for evaluation.json and evaluation.html. */
+  out: string;
+  json: boolean;
+  /** Clips of a split, at most: a look instead of a measurement. */
+  most?: number | undefined;
+  joined?: JoinedOptions;
+  device?: Device;
+}
+
+/** Joined streams of a look. */
+const LOOK: JoinedOptions = { seeds: [1, 2], streams: 2 };
+
+/** The folder of a preset's checkpoint. @param preset name @returns folder @throws CliError for an unknown one */
+export function presetFolder(preset: string): string {
+  const folder = Object.hasOwn(PRESETS, preset) ? PRESETS[preset]! : undefined;
+  if (!folder) throw new CliError(`eval: --preset is ${preset}, expected one of ${Object.keys(PRESETS).join(', ')}`);
+  return join(PACKAGE_ROOT, 'checkpoints', folder);
+}
+
+/** JSON of a file. @param path of it @returns undefined where there is none @throws SyntaxError for another text */
+export async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as T);
+}
+
+/** Names of one artist's pictures. */
+async function pictureFigures({ model, e4, artist }: ClipStage): Promise<Evaluation['pictures']> {
+  const set = await loadArtistSet(e4, artist);
+  const { predictions, texts } = scope(() => ({ predictions: model.predict(decodedPictures(set), undefined, { batchSize: 256 }), texts: model.encodeText(e4.concepts.map(c => c.name), { batchSize: 256 }) }));
+  try {
+    const { pictureToText, textToPicture, ranks, textRanks } = await evaluateRetrieval(model, predictions, texts, set.concepts);
+    const first = (rank: Uint32Array): [number, number] => bootstrap(Array.from(rank, r => (r === 1 ? 100 : 0)));
+    return { n: pictureToText.n, pictureToText: { ...pictureToText, interval: first(ranks) }, textToPicture: { ...textToPicture, interval: first(textRanks) }, classification: await nameFigures(model, predictions, set.concepts, e4) };
+  } finally {
+    predictions.dispose();
+    texts.dispose();
+  }
+}
+
+/** Questions about the unseen artist's clips by the nearest candidate: names, motions, and every caption of the set. */
+async function questionFigures({ items, caption }: SplitPredictions, splits: ClipFigures['splits'], bank: { texts: readonly string[]; vectors: Tensor }, names: readonly string[]): Promise<Evaluation['questions']> {
+  const { object, motion } = splits[UNSEEN]!;
+  const found = await nearestTexts(caption, bank.vectors);
+  return {
+    object: { question: QUESTIONS.object[0]!, candidates: names.length, percent: object.r1, interval: object.interval, n: object.n },
+    motion: { question: QUESTIONS.motion[0]!, candidates: MOTIONS.length, ...motion },
+    caption: { question: QUESTIONS.caption[0]!, candidates: bank.texts.length, ...shareOf(items.map((item, i) => found[i] === item.concept * MOTIONS.length + item.motion)) },
+  };
+}
+
+interface Captioned { captions: Evaluation['captions']; examples: Evaluation['examples']; neighbours: Evaluation['neighbours']; questions: Evaluation['questions'] }
+
+/** Captions and questions with everything beside them. */
+async function captionFigures(stage: ClipStage, figures: ClipFigures, gallery: readonly ClipItem[], bank: { texts: readonly string[]; vectors: Tensor }, decoder: TextDecoder | undefined, say: (text: string) => void): Promise<Captioned> {
+  const { model, e4, items } = stage;
+  const names = e4.concepts.map(c => c.name);
+  const captions: Evaluation['captions'] = {};
+  let examples: Evaluation['examples'] = [];
+  if (decoder) {
+    for (const [split, predictions] of Object.entries(figures.predictions)) {
+      say(`captions of ${split}`);
+      const { captions: said, ways } = await decodedFigures(model, decoder, predictions, names, split === UNSEEN);
+      captions[split] = ways;
+      if (split === UNSEEN) examples = items.flatMap((item, i) => (i % Math.ceil(items.length / 16) === 0 ? [{ truth: clipCaptions(names[item.concept]!, item.motion)[0]!, decoded: said[i]! }] : []));
+    }
+  }
+  say('nearest clips by pixels, colours and edges');
+  const { figures: neighbours, nearest } = await neighbourFigures(model.device, items, gallery, GALLERY_ARTISTS.length, model.config.vision.cropSize);
+  say('nearest clips by the model');
+  const [shown] = predictItems(model, gallery, [QUESTIONS.caption[0]!]);
+  const unseen = figures.predictions[UNSEEN]!;
+  captions[UNSEEN] = { ...captions[UNSEEN], ...(await undecodedFigures(unseen, { names, bank, gallery: { items: gallery, caption: shown! }, alike: nearest })) };
+  shown!.dispose();
+  return { captions, examples, neighbours, questions: await questionFigures(unseen, figures.splits, bank, names) };
+}
+
+/** Decoder of a checkpoint, or none where it ships without. */
+async function decoderOf(folder: string, model: VLJEPA): Promise<TextDecoder | undefined> {
+  const there = await readJson<object>(join(folder, 'decoder', 'config.json'));
+  return there && TextDecoder.fromPretrained(folder, { model });
+}
+
+async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, most, joined }: PresetOptions, say: (text: string) => void): Promise<Omit<Evaluation, 'preset' | 'checkpoint' | 'measured'>> {
+  const stage = await clipStage(model, artist, most);
+  const { e4, items } = stage;
+  const names = e4.concepts.map(c => c.name);
+  const decoder = await decoderOf(folder, model);
+  say('pictures');
+  const pictures = await pictureFigures(stage);
+  say('clips, every split and control');
+  const figures = await clipFigures(stage);
+  const texts = movingCaptions(names);
+  const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
+  try {
+    const gallery = await galleryItems(model, e4);
+    const captioned = await captionFigures(stage, figures, gallery, bank, decoder, say);
+    say('joined clips');
+    const { predictions, ...clips } = figures;
+    return {
+      weights: await weightsOf(folder), artist: stage.artist, pictures, ...captioned,
+      clips: { ...clips, classification: await nameFigures(model, predictions[UNSEEN]!.object, items.map(i => i.concept), e4) },
+      joined: await joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)),
+      training: await trainingOf(folder),
+    };
+  } finally {
+    releasePredictions(figures.predictions);
+    bank.vectors.dispose();
+    decoder?.dispose();
+  }
+}
+
+/** What metrics.json says of training. @param folder of a checkpoint @returns nothing that was not run */
+export async function trainingOf(folder: string): Promise<TrainingMetrics> {
+  const { baselines, shuffledTexts, seeds } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
+  return { ...(baselines && { baselines }), ...(shuffledTexts && { shuffledTexts }), ...(seeds !== undefined && { seeds }) };
+}
+
+/**
+ * Measures everything and writes evaluation.json and evaluation.html.
+ * @param options preset or checkpoint, folder for the report @returns all figures @throws CliError for an unknown preset or artist
+ */
+export async function evaluatePreset(options: PresetOptions): Promise<Evaluation> {
+  const { preset, out, json } = options;
+  const folder = await checkpointFolder(options.model ?? presetFolder(preset));
+  const began = performance.now();
+  const say = (text: string): void => { if (!json) console.error(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}`); };
+  const device = options.device ?? (await openDevice());
+  const model = await VLJEPA.fromPretrained(folder, { device });
+  try {
+    const figures = await measure(model, folder, options, say);
+    const seconds = (performance.now() - began) / 1000;
+    const command = `vl-jepa eval --preset ${preset}${options.model ? ` --model ${shortPath(folder)}` : ''}${options.most ? ` --most ${options.most}` : ''}`;
+    const result: Evaluation = { preset, checkpoint: shortPath(folder), measured: { date: new Date().toISOString().slice(0, 10), adapter: device.adapter.notice, seconds, command }, ...figures };
+    await mkdir(out, { recursive: true });
+    await writeFileAtomic(join(out, 'evaluation.json'), `${JSON.stringify(result, null, 1)}\n`);
+    await writeFileAtomic(join(out, 'evaluation.html'), evaluationPage(result));
+    if (!json) for (const line of [...evaluationLines(result), '', `report      ${join(out, 'evaluation.html')}`]) console.log(line);
+    return result;
+  } finally {
+    model.dispose();
+  }
+}
+
+/** SHA-256 of a checkpoint's weights. */
+const weightsOf = async (folder: string): Promise<string> => createHash('sha256').update(await readFile(join(folder, 'model.safetensors'))).digest('hex');
+
+/**
+ * The newest figures of a preset: those just measured into a folder, else those that ship with the checkpoint; of the weights that lie there alone.
+ * @param preset name @param out folder of reports @returns undefined where these weights were not measured
+ */
+export async function knownEvaluation(preset: string, out: string): Promise<Evaluation | undefined> {
+  const folder = presetFolder(preset);
+  const weights = await weightsOf(folder).catch(() => undefined);
+  for (const path of [join(out, 'evaluation.json'), join(folder, 'evaluation.json')]) {
+    const known = await readJson<Evaluation>(path);
+    if (known?.weights === weights && weights !== undefined) return { ...known!, training: await trainingOf(folder) };
+  }
+  return undefined;
+}

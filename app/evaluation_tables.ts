@@ -1,0 +1,136 @@
+// The figures of an evaluation as tables, once for text and page.
+import type { BoundedRecall } from './evaluate_clips.ts';
+import type { CaptionFigure } from './evaluate_captions.ts';
+import type { JoinedFigures, Spread } from './evaluate_joined.ts';
+import type { Evaluation } from './evaluate_preset.ts';
+import type { NameFigures, Share } from './figures.ts';
+
+/** What a row is: this model, something without learning or with less of it, a control that has to fail, or what guessing gives. */
+export type RowKind = 'own' | 'baseline' | 'control' | 'chance';
+
+export interface Row { readonly label: string; readonly kind: RowKind; readonly cells: readonly string[] }
+
+export interface Table {
+  readonly title: string;
+  /** Sentences under the title. */
+  readonly note: string;
+  readonly head: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+const one = (v: number): string => v.toFixed(1);
+const range = ([low, high]: readonly [number, number], digits = 1): string => `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+const share = ({ percent, interval }: Share): string[] => [one(percent), range(interval)];
+const row = (kind: RowKind, label: string, ...cells: string[]): Row => ({ label, kind, cells });
+const recallRow = (kind: RowKind, label: string, r: { r1: number; r5: number; r10: number; interval?: [number, number] }): Row => row(kind, label, one(r.r1), r.interval ? range(r.interval) : '', one(r.r5), one(r.r10));
+const chanceRow = (label: string, n: number): Row => recallRow('chance', label, { r1: 100 / n, r5: 500 / n, r10: 1000 / n });
+const RECALL = ['R@1', '95 %', 'R@5', 'R@10'];
+
+function pictureTable({ pictures: { n, pictureToText, textToPicture }, training: { baselines = {} } }: Evaluation): Table {
+  return {
+    title: 'Retrieval, still pictures', head: RECALL, note: `${n} pictures by an artist who was never seen; picture → name over all names, name → picture over all pictures. Baselines compare picture with picture and come from the checkpoint's metrics.json.`,
+    rows: [
+      recallRow('own', 'picture → name', pictureToText), recallRow('own', 'name → picture', textToPicture),
+      ...Object.entries(baselines).filter(([name]) => name !== 'chance').map(([name, b]) => recallRow(/texts, \d+ steps/.test(name) ? 'control' : 'baseline', name, b)),
+      chanceRow('chance', n),
+    ],
+  };
+}
+
+function retrievalTable({ clips: { splits, chance } , neighbours }: Evaluation): Table {
+  const { captionOfVideo, videoOfCaption, object } = splits['unseen artist'] as { captionOfVideo: BoundedRecall; videoOfCaption: BoundedRecall; object: BoundedRecall };
+  return {
+    title: 'Retrieval, clips', head: RECALL, note: `${captionOfVideo.n} clips of the unseen artist with seeds that training never had. A caption names thing and motion; all captions of these clips are candidates.`,
+    rows: [
+      recallRow('own', 'text → clip', videoOfCaption), recallRow('own', 'clip → text', captionOfVideo), recallRow('own', '"What is in the video?" → name', object),
+      ...Object.entries(neighbours).map(([name, { object: o }]) => recallRow('baseline', `name of the nearest clip, ${name}`, o)),
+      row('chance', 'chance, names', one(chance.object), '', one(5 * chance.object), one(10 * chance.object)),
+    ],
+  };
+}
+
+function classTable({ pictures, clips }: Evaluation): Table {
+  const { candidates: { names, objects, subgroups } } = pictures.classification;
+  const rows = (what: string, f: NameFigures): Row[] => [
+    row('own', `${what}, ${names.toLocaleString('en')} names`, ...share(f.names), String(f.names.n)), row('own', `${what}, ${objects} objects (groups 3 to 7)`, ...share(f.objects), String(f.objects.n)),
+    row('own', `${what}, ${subgroups} subgroups by their own names`, ...share(f.subgroups), String(f.subgroups.n)), row('own', `${what}, subgroup of the nearest name`, ...share(f.subgroupOfNearest), String(f.subgroupOfNearest.n)),
+  ];
+  return {
+    title: 'Classification', head: ['top-1', '95 %', 'n'], note: 'The nearest candidate name; a tie is wrong. Names of subgroups, such as "food fruit", were never trained on.',
+    rows: [...rows('pictures', pictures.classification), ...rows('clips', clips.classification), row('chance', 'chance', `${(100 / names).toFixed(2)} / ${(100 / objects).toFixed(2)} / ${one(100 / subgroups)}`)],
+  };
+}
+
+function questionTable({ questions, clips: { splits, controls, wordings, chance }, neighbours }: Evaluation): Table {
+  const others = Object.entries(splits).filter(([name]) => name !== 'unseen artist');
+  return {
+    title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame, or frames in another order, say nothing about motion.',
+    rows: [
+      ...Object.values(questions).map(q => row('own', `"${q.question}" of ${q.candidates.toLocaleString('en')}`, ...share(q), String(q.n))),
+      ...others.flatMap(([name, { object, motion }]) => [row('own', `motion; ${name}`, ...share(motion), String(motion.n)), row('own', `object; ${name}`, one(object.r1), range(object.interval), String(object.n))]),
+      ...Object.entries(wordings).map(([question, s]) => row('own', `"${question}"`, ...share(s), String(s.n))),
+      ...Object.entries(neighbours).map(([name, { motion }]) => row('baseline', `motion of the nearest clip, ${name}`, ...share(motion), String(motion.n))),
+      ...Object.entries(controls).map(([name, s]) => row(name.startsWith('backwards') ? 'own' : 'control', `motion, ${name}`, ...share(s), String(s.n))),
+      row('chance', 'chance, motion', one(chance.motion)),
+    ],
+  };
+}
+
+function captionTables({ captions }: Evaluation): Table[] {
+  return Object.entries(captions).map(([split, ways]) => ({
+    title: `Captions, ${split}`, head: ['CIDEr-D', '95 %', 'word for word, %'],
+    note: 'Five references per clip; 0 to 10, papers print it times 100 or 10. The decoder speaks freely; the text bank chooses among all captions of the set and is what a decoder can be measured by.',
+    rows: Object.entries(ways).map(([way, { ciderD, interval, exact }]: [string, CaptionFigure]) => row(way in NAMES || way.startsWith('text bank') ? 'own' : 'baseline', NAMES[way] ?? way, ciderD.toFixed(2), range(interval, 2), one(exact.percent))),
+  }));
+}
+
+const NAMES: Readonly<Record<string, string>> = { greedy: 'decoder, greedy', beam: 'decoder, beam of 4', reranked: 'decoder, best of 4 beams by the text encoder' };
+
+/** The headline of selective decoding. @param joined figures @returns one sentence */
+export const ratioSentence = ({ ratio, seeds }: JoinedFigures): string => ratio === undefined ? 'The adaptive curve reaches no score of the uniform one: there is no ratio.'
+  : `At the uniform rate nearest to 1 Hz adaptive decoding needs ${ratio.median.toFixed(2)} times fewer decodes for equal CIDEr-D (median of ${seeds} seeds, ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}; the paper has 2.85 on other data).`;
+
+const spread = ({ median, low, high }: Spread, digits = 2): string[] => [median.toFixed(digits), `${low.toFixed(digits)} to ${high.toFixed(digits)}`];
+
+/** Selective decoding by rate. @param joined figures @returns table */
+export function joinedTable({ gain, ratios, seeds, streams, clips, annotations, seconds, boundaries, text }: JoinedFigures): Table {
+  const worst = gain.filter(g => g.gain.median < 0).map(g => `${g.rateHz} Hz`);
+  return {
+    title: 'Selective decoding on joined clips', head: ['adaptive', 'uniform', 'gain, median of seeds', 'range', 'ratio at equal CIDEr-D', 'range'],
+    note: `${seeds} seeds of ${streams} streams, ${clips} scenes each (${(seconds / 60).toFixed(0)} minutes, ${annotations} annotations, each at the middle of its scene and matched to the decode nearest in time). Text: ${text}. ` +
+      `CIDEr-D with averages over segments. ${worst.length ? `In the median of seeds adaptive decoding lies below uniform at ${worst.join(', ')}.` : 'In the median of seeds adaptive decoding lies nowhere below uniform.'} ` +
+      boundaries.map(b => `Joins found within ${b.toleranceS} s, F1: ${one(b.adaptive)} (uniform ${one(b.uniform)}).`).join(' '),
+    rows: gain.map(({ rateHz, adaptive, uniform, gain: g }) => {
+      const r = ratios.find(x => x.uniformHz === rateHz);
+      return row('own', `${rateHz} Hz`, adaptive.toFixed(2), uniform.toFixed(2), ...spread(g), ...(r ? [`${spread(r.ratio)[0]} ×`, `${spread(r.ratio)[1]} (${r.seeds} of ${seeds} seeds)`] : ['', 'not reached']));
+    }),
+  };
+}
+
+/** Numbers of an object by their path. */
+function leaves(value: unknown, path = ''): [string, number][] {
+  if (typeof value === 'number') return [[path, value]];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, v]) => leaves(v, path ? `${path}, ${key}` : key));
+}
+
+/** What says how well something went. */
+const telling = ([path]: [string, number]): boolean => /(percent|r1|R@1|motion|object)$/.test(path) && !/(^|, )(interval|steps|seed|baselines)(,|$)/.test(path);
+
+function trainingTable({ training: { shuffledTexts, seeds } }: Evaluation): Table {
+  const lists = Array.isArray(seeds) ? seeds.map(s => new Map(leaves(s).filter(telling))) : [];
+  const rows: Row[] = [...(lists[0]?.keys() ?? [])].filter(key => lists.every(l => l.has(key))).map(key => {
+    const values = lists.map(l => l.get(key)!);
+    return row('own', key, one(values.reduce((a, b) => a + b, 0) / values.length), range([Math.min(...values), Math.max(...values)]), String(values.length));
+  });
+  const shuffled = leaves(shuffledTexts).filter(telling).map(([key, v]) => row('control', `trained with shuffled texts: ${key}`, one(v), '', '1'));
+  return {
+    title: 'Training: seeds and the shuffled-text control', head: ['mean', 'range', 'runs'], note: 'From the checkpoint\'s metrics.json.',
+    rows: [...(rows.length ? rows : [row('own', 'three seeds of stage 2', 'not run')]), ...(shuffled.length ? shuffled : [row('control', 'stage 2 with shuffled texts', 'not run')])],
+  };
+}
+
+/** All tables. @param evaluation figures @returns tables in the order of a report */
+export const evaluationTables = (evaluation: Evaluation): Table[] => [
+  pictureTable(evaluation), retrievalTable(evaluation), classTable(evaluation), questionTable(evaluation), ...captionTables(evaluation), joinedTable(evaluation.joined), trainingTable(evaluation),
+];

@@ -1,0 +1,75 @@
+// The report of every task: its pieces on small examples, and its text and page from given figures. Node only, nothing is computed on an adapter.
+import { assert, isNode, suite } from '../harness.ts';
+import type { Evaluation } from '../../app/evaluate_preset.ts';
+import { WHY, refusal, vlJepa } from './process.ts';
+
+const test = suite('evaluation');
+
+test.when(isNode, WHY, 'captions: five references, the one caption for all, word for word as the tokenizer spells', async () => {
+  const { captionFigure, commonCaption, referencesOf } = await import('../../app/evaluate_captions.ts');
+  const items = [[0, 0], [1, 4], [2, 4], [3, 4]].map(([concept, motion]) => ({ concept: concept!, motion: motion! })) as never;
+  const references = referencesOf(items, ['cat', 'red dog', 'red fish', 'tree']);
+  assert.equal(references[1], ['a red dog growing', 'the red dog is growing', 'red dog growing', 'a video of a red dog growing', 'we see a red dog growing']);
+  const right = captionFigure(references.map(r => r[0]!), references);
+  assert.is(right.exact.percent, 100);
+  const common = commonCaption(references);
+  assert.match(common, / growing$/);
+  const one = captionFigure(references.map(() => common), references);
+  assert.ok(right.ciderD > one.ciderD && one.ciderD > captionFigure(references.map(() => 'nothing at all'), references).ciderD, `${right.ciderD}, ${one.ciderD}`);
+  assert.is(captionFigure(['A CAT MOVING LEFT'], [references[0]!], t => t.toLowerCase()).exact.percent, 100);
+});
+
+test.when(isNode, WHY, 'neighbours: an object counts once, however many of its clips are near; spreads hold median and range', async () => {
+  const { rankOfObject } = await import('../../app/neighbours.ts');
+  const hits = [4, 1, 0, 2].map(index => ({ index, score: 1 }));
+  assert.equal([7, 8, 9, 5].map(truth => rankOfObject(hits, [8, 7, 9, 7, 7], truth)), [1, 2, 3, Infinity]);
+  const { spreadOf } = await import('../../app/evaluate_joined.ts');
+  assert.equal([spreadOf([3, 1, 2]), spreadOf([4, 1, 2, 3])], [{ median: 2, low: 1, high: 3 }, { median: 2.5, low: 1, high: 4 }]);
+});
+
+const share = (percent: number, n = 40): { percent: number; interval: [number, number]; n: number } => ({ percent, interval: [percent - 1, percent + 1], n });
+const recall = (r1: number): { n: number; r1: number; r5: number; r10: number; medianRank: number; interval: [number, number] } => ({ n: 40, r1, r5: r1 + 1, r10: r1 + 2, medianRank: 1, interval: [r1 - 1, r1 + 1] });
+const figure = (ciderD: number): Evaluation['captions'][string][string] => ({ ciderD, interval: [ciderD - 0.1, ciderD + 0.1], exact: share(5) });
+const names = { names: share(1), objects: share(2), subgroups: share(3), subgroupOfNearest: share(4), candidates: { names: 1594, objects: 853, subgroups: 95 } };
+const points = (gain: number): { rateHz: number; decodes: number; cider: number }[] => [{ rateHz: 0.5, decodes: 5, cider: 1 + gain }, { rateHz: 1, decodes: 10, cider: 2 + gain }];
+
+function example(training: Evaluation['training']): Evaluation {
+  return {
+    preset: 'nano', checkpoint: 'checkpoints/<nano>', weights: 'x', measured: { date: '2026-01-02', adapter: 'an adapter', seconds: 61, command: 'vl-jepa eval --preset nano' }, artist: 'fluent-emoji-flat',
+    pictures: { n: 40, pictureToText: recall(50), textToPicture: recall(51), classification: names },
+    clips: { splits: { 'unseen artist': { object: recall(40), motion: share(94), captionOfVideo: recall(45), videoOfCaption: recall(46) }, 'trained artists, new seeds': { object: recall(80), motion: share(92) } }, controls: { 'first frame only': share(12), 'backwards, opposite motion expected': share(93) }, wordings: { 'Which way?': share(91) }, chance: { motion: 12.5, object: 0.1 }, classification: names },
+    questions: { object: { ...share(40), question: 'What?', candidates: 1594 }, motion: { ...share(94), question: 'How?', candidates: 8 }, caption: { ...share(23), question: 'Describe.', candidates: 12752 } },
+    neighbours: { 'raw pixels, first frame': { object: { n: 40, r1: 30, r5: 40, r10: 50 }, motion: share(13) } },
+    captions: { 'unseen artist': { greedy: figure(1.5), 'text bank (oracle: the nearest of all captions)': figure(2.5), 'one caption for all ("a cat growing")': figure(0.4) } },
+    examples: [{ truth: 'a cat growing', decoded: 'a cat growing' }, { truth: 'a dog growing', decoded: 'a <b>' }],
+    joined: {
+      seeds: 2, streams: 1, clips: 20, seconds: 120, annotations: 20, text: 'the nearest of all captions',
+      curve: { seconds: 120, annotations: 20, curves: { 'adaptive average': points(0.3), 'uniform average': points(0) }, ratios: [{ uniformHz: 1, adaptiveHz: 0.5, cider: 2, ratio: 2 }] },
+      ratio: { median: 2, low: 1.5, high: 2.5 }, ratios: [{ uniformHz: 1, seeds: 2, ratio: { median: 2, low: 1.5, high: 2.5 } }],
+      gain: [{ rateHz: 0.5, adaptive: 1.3, uniform: 1, gain: { median: -0.1, low: -0.2, high: 0.3 } }, { rateHz: 1, adaptive: 2.3, uniform: 2, gain: { median: 0.3, low: 0.1, high: 0.4 } }], boundaries: [{ toleranceS: 0.5, adaptive: 90, uniform: 30 }],
+    },
+    training,
+  };
+}
+
+test.when(isNode, WHY, 'the report says what was measured, what was not run, and where adaptive lies below uniform', async () => {
+  const { evaluationLines, evaluationPage } = await import('../../app/evaluation_report.ts');
+  const [bare, full] = [example({}), example({ baselines: { 'raw 16x16 pixels': { r1: 34.5, r5: 52, r10: 61 }, chance: { r1: 0, r5: 0, r10: 0 } }, shuffledTexts: { motion: { percent: 12.9, interval: [1, 2] } }, seeds: [{ seed: 1, motion: { percent: 90 } }, { seed: 2, motion: { percent: 94 } }] })];
+  const [text, more] = [bare, full].map(e => evaluationLines(e).join('\n')) as [string, string];
+  assert.is(text.split('not run').length - 1, 2);
+  assert.not.match(more, /not run/);
+  for (const said of [/853 objects \(groups 3 to 7\)/, /below uniform at 0\.5 Hz\./, /needs 2\.00 times fewer decodes .* \(median of 2 seeds, 1\.50 to 2\.50;/, /"Describe\." of 12,752 +23\.0 +22\.0 to 24\.0/, /decoder, greedy +1\.50/]) assert.match(text, said);
+  assert.match(more, /motion, percent +92\.0 +90\.0 to 94\.0 +2\n/);
+  assert.match(more, /trained with shuffled texts: motion, percent +12\.9/);
+  for (const html of [bare, full].map(evaluationPage)) {
+    assert.ok(html.startsWith('<!doctype html>') && html.includes('checkpoints/&#60;nano&#62;') && html.includes('a &#60;b&#62;') && html.includes('<svg'));
+    assert.not.match(html, /NaN|undefined|Infinity|(src|href)="(?!data:)/);
+  }
+  assert.match(evaluationLines({ ...bare, joined: { ...bare.joined, ratio: undefined } }).at(-1)!, /there is no ratio/);
+});
+
+test.when(isNode, WHY, 'an unknown preset is told', async () => {
+  assert.match(refusal(await vlJepa(['eval', '--preset', 'giga'])), /^eval: --preset is giga, expected one of nano$/);
+});
+
+test.run();
