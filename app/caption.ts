@@ -24,6 +24,8 @@ export interface CaptionFilesOptions extends DecodeOptions {
   frames?: number | undefined;
   /** Text file with one text per line that is read out of beside the decoder; set E4's names, and captions where a file is a clip, by default. */
   bank?: string | undefined;
+  /** The texts asked for in the order of what the text encoder makes of them. */
+  rerank?: boolean;
   json: boolean;
 }
 
@@ -49,7 +51,7 @@ async function bankTexts(path: string | undefined, clips: boolean): Promise<stri
 }
 
 /** Loads everything, asks, and releases it. */
-async function withFiles(command: string, options: CaptionFilesOptions, work: (model: VLJEPA, decoder: TextDecoder, pictures: Parameters<typeof caption>[2], more: DecodeOptions & { bank: ReturnType<typeof labelBank> }) => Promise<Caption[]>): Promise<CaptionedFile[]> {
+async function withFiles(command: string, options: CaptionFilesOptions, work: (model: VLJEPA, decoder: TextDecoder, pictures: Parameters<typeof caption>[2], more: DecodeOptions & { bank: ReturnType<typeof labelBank>; rerank?: boolean }) => Promise<Caption[]>): Promise<CaptionedFile[]> {
   const { files, model: folder, decoder: own, query: _, frames, bank: bankPath, json, ...decode } = options;
   if (files.length === 0) throw new CliError(`${command}: there is no file, expected at least one picture or film`);
   const visuals = await Promise.all(files.map(f => loadVisual(f, frames === undefined ? {} : { frames })));

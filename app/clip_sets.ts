@@ -123,3 +123,25 @@ export function predictClips(model: VLJEPA, count: number, levelsOf: (item: numb
 /** Predictions of items. @param model the model @param items clips @param questions one prediction each @param order of frames @returns per question [n, dim] */
 export const predictItems = (model: VLJEPA, items: readonly ClipItem[], questions: readonly string[], order?: FrameOrder): Tensor[] =>
   predictClips(model, items.length, i => clipLevels(items[i]!, model.config.vision.cropSize), questions, order);
+
+/** Clips that are drawn: everything that looks at them again takes their levels. */
+export interface DrawnClips {
+  readonly items: readonly ClipItem[];
+  readonly side: number;
+  /** [n, frames, S, S, 3] */
+  readonly levels: Uint8Array;
+}
+
+/** Draws all clips. @param items which @param side S @returns items with levels */
+export function drawClips(items: readonly ClipItem[], side: number): DrawnClips {
+  const each = SPRITES.frames * side * side * 3;
+  const levels = new Uint8Array(items.length * each);
+  items.forEach((item, i) => levels.set(clipLevels(item, side), i * each));
+  return { items, side, levels };
+}
+
+/** Predictions of drawn clips. @param model the model @param clips drawn @param questions one prediction each @returns per question [n, dim] */
+export function predictDrawn(model: VLJEPA, { items, levels }: DrawnClips, questions: readonly string[]): Tensor[] {
+  const each = levels.length / Math.max(1, items.length);
+  return predictClips(model, items.length, i => levels.subarray(i * each, (i + 1) * each), questions);
+}

@@ -11,6 +11,7 @@ export const DECODE_OPTIONS: Readonly<Record<string, Option>> = {
   width: { type: 'string', value: 'N', help: 'beam: beams, 1 to 16 (default 4)' },
   'length-penalty': { type: 'string', value: 'X', help: 'beam: exponent of the length that log-probabilities are divided by' },
   'n-best': { type: 'string', value: 'N', help: 'beam, sample: texts to show (default 1)' },
+  rerank: { type: 'boolean', help: 'beam, sample: of the n-best texts (default 4) first the one whose own vector is nearest to what is decoded' },
   temperature: { type: 'string', value: 'X', help: 'sample: divides the logits' },
   'top-k': { type: 'string', value: 'K', help: 'sample: how many of the likeliest tokens stay' },
   'top-p': { type: 'string', value: 'P', help: 'sample: share of the probability that stays' },
@@ -28,8 +29,11 @@ export function decodeValues(command: string, v: Values, files: readonly string[
     width: n('width', { least: 1 }), nBest: n('n-best', { least: 1 }), lengthPenalty: n('length-penalty', { whole: false }), temperature: n('temperature', { whole: false }),
     topK: n('top-k'), topP: n('top-p', { whole: false }), seed: n('seed'), frames: n('frames', { least: 1 }),
   };
+  const rerank = v.rerank === true;
+  if (rerank && method === 'greedy') throw new CliError(`${command}: --rerank was given with --method greedy, expected beam or sample (greedy decoding has one text)`);
+  if (rerank) given.nBest ??= given.width ?? 4;
   return {
-    model: text(v, 'model'), decoder: text(v, 'decoder'), files, bank: text(v, 'bank'), json: v.json === true, method,
+    model: text(v, 'model'), decoder: text(v, 'decoder'), files, bank: text(v, 'bank'), json: v.json === true, method, rerank,
     ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<Record<keyof typeof given, number>>),
   };
 }

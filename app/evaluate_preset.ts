@@ -15,8 +15,8 @@ import { bootstrap } from '../tasks/metrics.ts';
 import { evaluateRetrieval } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
-import { galleryItems, predictItems } from './clip_sets.ts';
-import type { ClipItem } from './clip_sets.ts';
+import { drawClips, galleryItems, predictDrawn } from './clip_sets.ts';
+import type { DrawnClips } from './clip_sets.ts';
 import { movingCaptions } from './decoder_lessons.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
@@ -122,7 +122,7 @@ async function questionFigures({ items, caption }: SplitPredictions, splits: Cli
 interface Captioned { captions: Evaluation['captions']; examples: Evaluation['examples']; neighbours: Evaluation['neighbours']; questions: Evaluation['questions'] }
 
 /** Captions and questions with everything beside them. */
-async function captionFigures(stage: ClipStage, figures: ClipFigures, gallery: readonly ClipItem[], bank: { texts: readonly string[]; vectors: Tensor }, decoder: TextDecoder | undefined, say: (text: string) => void): Promise<Captioned> {
+async function captionFigures(stage: ClipStage, figures: ClipFigures, gallery: DrawnClips, bank: { texts: readonly string[]; vectors: Tensor }, decoder: TextDecoder | undefined, say: (text: string) => void): Promise<Captioned> {
   const { model, e4, items } = stage;
   const names = e4.concepts.map(c => c.name);
   const captions: Evaluation['captions'] = {};
@@ -136,11 +136,11 @@ async function captionFigures(stage: ClipStage, figures: ClipFigures, gallery: r
     }
   }
   say('nearest clips by pixels, colours and edges');
-  const { figures: neighbours, nearest } = await neighbourFigures(model.device, items, gallery, GALLERY_ARTISTS.length, model.config.vision.cropSize);
+  const { figures: neighbours, nearest } = await neighbourFigures(model.device, drawClips(items, gallery.side), gallery, GALLERY_ARTISTS.length);
   say('nearest clips by the model');
-  const [shown] = predictItems(model, gallery, [QUESTIONS.caption[0]!]);
+  const [shown] = predictDrawn(model, gallery, [QUESTIONS.caption[0]!]);
   const unseen = figures.predictions[UNSEEN]!;
-  captions[UNSEEN] = { ...captions[UNSEEN], ...(await undecodedFigures(unseen, { names, bank, gallery: { items: gallery, caption: shown! }, alike: nearest })) };
+  captions[UNSEEN] = { ...captions[UNSEEN], ...(await undecodedFigures(unseen, { names, bank, gallery: { items: gallery.items, caption: shown! }, alike: nearest })) };
   shown!.dispose();
   return { captions, examples, neighbours, questions: await questionFigures(unseen, figures.splits, bank, names) };
 }
@@ -163,7 +163,7 @@ async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, mo
   const texts = movingCaptions(names);
   const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
   try {
-    const gallery = await galleryItems(model, e4);
+    const gallery = drawClips(await galleryItems(model, e4), model.config.vision.cropSize);
     const captioned = await captionFigures(stage, figures, gallery, bank, decoder, say);
     say('joined clips');
     const { predictions, ...clips } = figures;

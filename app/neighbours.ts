@@ -8,8 +8,7 @@ import { recall } from '../tasks/metrics.ts';
 import type { Recall } from '../tasks/metrics.ts';
 import type { Hit } from '../tasks/nearest.ts';
 import { exactSearcher } from '../tasks/searcher.ts';
-import { clipLevels } from './clip_sets.ts';
-import type { ClipItem } from './clip_sets.ts';
+import type { DrawnClips } from './clip_sets.ts';
 import { shareOf } from './figures.ts';
 import type { Share } from './figures.ts';
 
@@ -34,13 +33,13 @@ const FEATURES: Readonly<Record<string, { frames: number; rows: (set: PictureSet
   'colour and edge histograms, all frames': { frames: SPRITES.frames, rows: edgeRows },
 };
 
-/** Rows of clips: the features of their first frames joined, the mean clip taken off, of length 1. */
-function clipRows(items: readonly ClipItem[], side: number, { frames, rows }: (typeof FEATURES)[string]): Rows {
-  const each = frames * side * side * 3;
-  const pixels = new Uint8Array(items.length * each);
-  items.forEach((item, i) => pixels.set(clipLevels(item, side).subarray(0, each), i * each));
+/** Rows of clips from one to another: the features of their first frames joined, the mean clip taken off, of length 1. */
+function clipRows({ side, levels }: DrawnClips, from: number, to: number, { frames, rows }: (typeof FEATURES)[string]): Rows {
+  const [whole, each] = [SPRITES.frames * side * side * 3, frames * side * side * 3];
+  const pixels = new Uint8Array((to - from) * each);
+  for (let i = from; i < to; i++) pixels.set(levels.subarray(i * whole, i * whole + each), (i - from) * each);
   const { width, data } = rows({ size: side, pixels });
-  return centredRows({ n: items.length, width: frames * width, data });
+  return centredRows({ n: to - from, width: frames * width, data });
 }
 
 /** The nearest of each artist's clips together, best first. */
@@ -65,20 +64,21 @@ export function rankOfObject(hits: readonly Hit[], concepts: readonly number[], 
 
 /**
  * Looks every clip up among those of the gallery.
- * @param device where the cosines are taken @param items clips that are asked about @param gallery clips of training artists, one artist after another @param artists how many @param side of the frames
+ * @param device where the cosines are taken @param asked clips that are asked about @param gallery clips of training artists, one artist after another @param artists how many
  * @returns figures by way of looking, and the nearest clip of each item by the last way, which is the strongest
  */
-export async function neighbourFigures(device: Device, items: readonly ClipItem[], gallery: readonly ClipItem[], artists: number, side: number): Promise<{ figures: Record<string, NeighbourFigures>; nearest: number[] }> {
-  const per = gallery.length / artists;
-  const concepts = gallery.map(g => g.concept);
+export async function neighbourFigures(device: Device, asked: DrawnClips, gallery: DrawnClips, artists: number): Promise<{ figures: Record<string, NeighbourFigures>; nearest: number[] }> {
+  const { items } = asked;
+  const per = gallery.items.length / artists;
+  const concepts = gallery.items.map(g => g.concept);
   const figures: Record<string, NeighbourFigures> = {};
   let nearest: number[] = [];
   for (const [name, feature] of Object.entries(FEATURES)) {
-    const parts = Array.from({ length: artists }, (_, a) => ({ from: a * per, rows: () => clipRows(gallery.slice(a * per, (a + 1) * per), side, feature) }));
-    const hits = await search(device, clipRows(items, side, feature), parts);
+    const parts = Array.from({ length: artists }, (_, a) => ({ from: a * per, rows: () => clipRows(gallery, a * per, (a + 1) * per, feature) }));
+    const hits = await search(device, clipRows(asked, 0, items.length, feature), parts);
     nearest = hits.map(list => list[0]!.index);
     const { n, r1, r5, r10 } = recall(hits.map((list, i) => rankOfObject(list, concepts, items[i]!.concept)));
-    figures[name] = { object: { n, r1, r5, r10 }, motion: shareOf(items.map((item, i) => gallery[nearest[i]!]!.motion === item.motion)) };
+    figures[name] = { object: { n, r1, r5, r10 }, motion: shareOf(items.map((item, i) => gallery.items[nearest[i]!]!.motion === item.motion)) };
   }
   return { figures, nearest };
 }
