@@ -55,18 +55,11 @@ export function commonCaption(references: readonly (readonly string[])[]): strin
   return best.caption;
 }
 
-export interface CaptionInputs {
-  names: readonly string[];
-  /** Every caption of the set with its vectors. */
-  bank: { texts: readonly string[]; vectors: Tensor };
-  /** Clips of training artists, and the predictions for them when their description is asked for. */
-  gallery: { items: readonly ClipItem[]; caption: Tensor };
-  /** The clip of the gallery that is nearest in colours and edges to each clip of the unseen artist. */
-  alike: readonly number[];
-}
+/** Clips with the predictions for them when their description is asked for. */
+export type Described = Pick<SplitPredictions, 'items' | 'caption'>;
 
 /** The decoder on one split. @param model the model @param decoder of this model @param predictions of the split @param names of the concepts @param beams whether beams are tried too @returns figures by way, and the captions of the last way */
-export async function decodedFigures(model: VLJEPA, decoder: TextDecoder, { items, caption }: SplitPredictions, names: readonly string[], beams: boolean): Promise<{ ways: Record<string, CaptionFigure>; captions: string[] }> {
+export async function decodedFigures(model: VLJEPA, decoder: TextDecoder, { items, caption }: Described, names: readonly string[], beams: boolean): Promise<{ ways: Record<string, CaptionFigure>; captions: string[] }> {
   const references = referencesOf(items, names);
   const captions = await decoder.decode(caption, { batchSize: 256 });
   const plain = (text: string): string => decoder.spell(text);
@@ -78,18 +71,23 @@ export async function decodedFigures(model: VLJEPA, decoder: TextDecoder, { item
   return { ways: { ...ways, beam: captionFigure(beam, references, plain), reranked: captionFigure(reranked, references, plain) }, captions: reranked };
 }
 
+const nearestRows = async (rows: Tensor, bank: Tensor): Promise<number[]> => (await nearest(rows, bank, 1)).map(([hit]) => hit!.index);
+
+/** The text bank, which a decoder can be measured by. @param clips described @param names of the concepts @param bank every caption with its vector @returns one figure */
+export async function bankFigure({ items, caption }: Described, names: readonly string[], bank: { texts: readonly string[]; vectors: Tensor }): Promise<Record<string, CaptionFigure>> {
+  return { 'text bank (oracle: the nearest of all captions)': captionFigure((await nearestRows(caption, bank.vectors)).map(i => bank.texts[i]!), referencesOf(items, names)) };
+}
+
 /**
- * What needs no decoder, on the unseen artist.
- * @param split its predictions @param inputs bank and gallery @returns figures by way
+ * What says a training clip's caption again.
+ * @param clips described @param names of the concepts @param gallery clips of training artists, described @param alike the clip of the gallery that is nearest in colours and edges to each clip
+ * @returns figures by way
  */
-export async function undecodedFigures({ items, caption }: SplitPredictions, { names, bank, gallery, alike }: CaptionInputs): Promise<Record<string, CaptionFigure>> {
-  const references = referencesOf(items, names);
-  const shown = referencesOf(gallery.items, names);
+export async function retrievedFigures({ items, caption }: Described, names: readonly string[], gallery: Described, alike: readonly number[]): Promise<Record<string, CaptionFigure>> {
+  const [references, shown] = [referencesOf(items, names), referencesOf(gallery.items, names)];
   const constant = commonCaption(shown);
-  const near = async (rows: Tensor): Promise<number[]> => (await nearest(caption, rows, 1)).map(([hit]) => hit!.index);
   return {
-    'text bank (oracle: the nearest of all captions)': captionFigure((await near(bank.vectors)).map(i => bank.texts[i]!), references),
-    'caption of the nearest training clip, by the model': captionFigure((await near(gallery.caption)).map(i => shown[i]![0]!), references),
+    'caption of the nearest training clip, by the model': captionFigure((await nearestRows(caption, gallery.caption)).map(i => shown[i]![0]!), references),
     'caption of the nearest training clip, by colours and edges': captionFigure(alike.map(i => shown[i]![0]!), references),
     [`one caption for all ("${constant}")`]: captionFigure(items.map(() => constant), references),
   };

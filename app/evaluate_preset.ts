@@ -15,15 +15,15 @@ import { bootstrap } from '../tasks/metrics.ts';
 import { evaluateRetrieval } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
-import { drawClips, galleryItems, predictDrawn } from './clip_sets.ts';
+import { drawClips, galleryItems, predictDrawn, predictItems } from './clip_sets.ts';
 import type { DrawnClips } from './clip_sets.ts';
 import { movingCaptions } from './decoder_lessons.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
-import { decodedFigures, undecodedFigures } from './evaluate_captions.ts';
+import { bankFigure, decodedFigures, retrievedFigures } from './evaluate_captions.ts';
 import type { CaptionFigure } from './evaluate_captions.ts';
 import { UNSEEN, clipFigures, clipStage, releasePredictions } from './evaluate_clips.ts';
-import type { BoundedRecall, ClipFigures, ClipStage, SplitPredictions } from './evaluate_clips.ts';
+import type { BoundedRecall, ClipFigures, ClipStage } from './evaluate_clips.ts';
 import { bankText, joinedFigures } from './evaluate_joined.ts';
 import type { JoinedFigures, JoinedOptions } from './evaluate_joined.ts';
 import { evaluationLines, evaluationPage } from './evaluation_report.ts';
@@ -48,7 +48,7 @@ export interface TrainingMetrics {
 export interface Evaluation {
   preset: string;
   checkpoint: string;
-  /** SHA-256 of model.safetensors: figures of other weights are not shown for these. */
+  /** SHA-256 of the weights and the decoder's: figures of other weights are not shown for these. */
   weights: string;
   measured: { date: string; adapter: string; seconds: number; command: string };
   artist: string;
@@ -108,41 +108,56 @@ async function pictureFigures({ model, e4, artist }: ClipStage): Promise<Evaluat
   }
 }
 
-/** Questions about the unseen artist's clips by the nearest candidate: names, motions, and every caption of the set. */
-async function questionFigures({ items, caption }: SplitPredictions, splits: ClipFigures['splits'], bank: { texts: readonly string[]; vectors: Tensor }, names: readonly string[]): Promise<Evaluation['questions']> {
-  const { object, motion } = splits[UNSEEN]!;
-  const found = await nearestTexts(caption, bank.vectors);
-  return {
-    object: { question: QUESTIONS.object[0]!, candidates: names.length, percent: object.r1, interval: object.interval, n: object.n },
-    motion: { question: QUESTIONS.motion[0]!, candidates: MOTIONS.length, ...motion },
-    caption: { question: QUESTIONS.caption[0]!, candidates: bank.texts.length, ...shareOf(items.map((item, i) => found[i] === item.concept * MOTIONS.length + item.motion)) },
-  };
+/** Every caption of the set. */
+interface Bank { texts: readonly string[]; vectors: Tensor }
+
+interface ClipPart { clips: Evaluation['clips']; captions: Evaluation['captions']; object: Evaluation['questions']['object']; motion: Evaluation['questions']['motion'] }
+
+/** Set MS with its controls; the decoder on the clips of trained artists. */
+async function clipPart(stage: ClipStage, names: readonly string[], decoder: TextDecoder | undefined): Promise<ClipPart> {
+  const { model, e4, items } = stage;
+  const { predictions, ...figures } = await clipFigures(stage);
+  try {
+    const captions: Evaluation['captions'] = {};
+    for (const [split, of] of Object.entries(predictions)) if (decoder && split !== UNSEEN) captions[split] = (await decodedFigures(model, decoder, of, names, false)).ways;
+    const { object, motion } = figures.splits[UNSEEN]!;
+    return {
+      clips: { ...figures, classification: await nameFigures(model, predictions[UNSEEN]!.object, items.map(i => i.concept), e4) }, captions,
+      object: { question: QUESTIONS.object[0]!, candidates: names.length, percent: object.r1, interval: object.interval, n: object.n }, motion: { question: QUESTIONS.motion[0]!, candidates: MOTIONS.length, ...motion },
+    };
+  } finally {
+    releasePredictions(predictions);
+  }
 }
 
-interface Captioned { captions: Evaluation['captions']; examples: Evaluation['examples']; neighbours: Evaluation['neighbours']; questions: Evaluation['questions'] }
+interface CaptionPart { ways: Record<string, CaptionFigure>; examples: Evaluation['examples']; question: Evaluation['questions']['caption'] }
 
-/** Captions and questions with everything beside them. */
-async function captionFigures(stage: ClipStage, figures: ClipFigures, gallery: DrawnClips, bank: { texts: readonly string[]; vectors: Tensor }, decoder: TextDecoder | undefined, say: (text: string) => void): Promise<Captioned> {
-  const { model, e4, items } = stage;
-  const names = e4.concepts.map(c => c.name);
-  const captions: Evaluation['captions'] = {};
-  let examples: Evaluation['examples'] = [];
-  if (decoder) {
-    for (const [split, predictions] of Object.entries(figures.predictions)) {
-      say(`captions of ${split}`);
-      const { captions: said, ways } = await decodedFigures(model, decoder, predictions, names, split === UNSEEN);
-      captions[split] = ways;
-      if (split === UNSEEN) examples = items.flatMap((item, i) => (i % Math.ceil(items.length / 16) === 0 ? [{ truth: clipCaptions(names[item.concept]!, item.motion)[0]!, decoded: said[i]! }] : []));
-    }
+/** "Describe the video." on the unseen artist: the decoder, the text bank, and every caption of the set as candidates. */
+async function captionPart({ model, items }: ClipStage, names: readonly string[], bank: Bank, decoder: TextDecoder | undefined): Promise<CaptionPart> {
+  const [caption] = predictItems(model, items, [QUESTIONS.caption[0]!]) as [Tensor];
+  try {
+    const found = await nearestTexts(caption, bank.vectors);
+    const decoded = decoder && (await decodedFigures(model, decoder, { items, caption }, names, true));
+    return {
+      ways: { ...decoded?.ways, ...(await bankFigure({ items, caption }, names, bank)) },
+      examples: decoded ? items.flatMap((item, i) => (i % Math.ceil(items.length / 16) === 0 ? [{ truth: clipCaptions(names[item.concept]!, item.motion)[0]!, decoded: decoded.captions[i]! }] : [])) : [],
+      question: { question: QUESTIONS.caption[0]!, candidates: bank.texts.length, ...shareOf(items.map((item, i) => found[i] === item.concept * MOTIONS.length + item.motion)) },
+    };
+  } finally {
+    caption.dispose();
   }
-  say('nearest clips by pixels, colours and edges');
-  const { figures: neighbours, nearest } = await neighbourFigures(model.device, drawClips(items, gallery.side), gallery, GALLERY_ARTISTS.length);
-  say('nearest clips by the model');
-  const [shown] = predictDrawn(model, gallery, [QUESTIONS.caption[0]!]);
-  const unseen = figures.predictions[UNSEEN]!;
-  captions[UNSEEN] = { ...captions[UNSEEN], ...(await undecodedFigures(unseen, { names, bank, gallery: { items: gallery.items, caption: shown! }, alike: nearest })) };
-  shown!.dispose();
-  return { captions, examples, neighbours, questions: await questionFigures(unseen, figures.splits, bank, names) };
+}
+
+/** Captions of the nearest clip of training artists, by the model and by colours and edges, and one caption for all. */
+async function retrievedPart({ model, items }: ClipStage, names: readonly string[], gallery: DrawnClips, alike: readonly number[]): Promise<Record<string, CaptionFigure>> {
+  const [caption] = predictItems(model, items, [QUESTIONS.caption[0]!]) as [Tensor];
+  const [shown] = predictDrawn(model, gallery, [QUESTIONS.caption[0]!]) as [Tensor];
+  try {
+    return await retrievedFigures({ items, caption }, names, { items: gallery.items, caption: shown }, alike);
+  } finally {
+    caption.dispose();
+    shown.dispose();
+  }
 }
 
 /** Decoder of a checkpoint, or none where it ships without. */
@@ -151,33 +166,38 @@ async function decoderOf(folder: string, model: VLJEPA): Promise<TextDecoder | u
   return there && TextDecoder.fromPretrained(folder, { model });
 }
 
-async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, most, joined }: PresetOptions, say: (text: string) => void): Promise<Omit<Evaluation, 'preset' | 'checkpoint' | 'measured'>> {
+async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, most, joined }: PresetOptions, part: Part): Promise<Omit<Evaluation, 'preset' | 'checkpoint' | 'measured' | 'weights'>> {
   const stage = await clipStage(model, artist, most);
   const { e4, items } = stage;
   const names = e4.concepts.map(c => c.name);
   const decoder = await decoderOf(folder, model);
-  say('pictures');
-  const pictures = await pictureFigures(stage);
-  say('clips, every split and control');
-  const figures = await clipFigures(stage);
   const texts = movingCaptions(names);
   const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
+  let drawn: DrawnClips | undefined;
+  const gallery = async (): Promise<DrawnClips> => (drawn ??= drawClips(await galleryItems(model, e4), model.config.vision.cropSize));
   try {
-    const gallery = drawClips(await galleryItems(model, e4), model.config.vision.cropSize);
-    const captioned = await captionFigures(stage, figures, gallery, bank, decoder, say);
-    say('joined clips');
-    const { predictions, ...clips } = figures;
-    return {
-      weights: await weightsOf(folder), artist: stage.artist, pictures, ...captioned,
-      clips: { ...clips, classification: await nameFigures(model, predictions[UNSEEN]!.object, items.map(i => i.concept), e4) },
-      joined: await joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)),
-      training: await trainingOf(folder),
-    };
+    const pictures = await part('pictures', () => pictureFigures(stage));
+    const { ways, examples, question } = await part('captions', () => captionPart(stage, names, bank, decoder));
+    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', async () => neighbourFigures(model.device, drawClips(items, model.config.vision.cropSize), await gallery(), GALLERY_ARTISTS.length));
+    const retrieved = await part('captions of the nearest clips', async () => retrievedPart(stage, names, await gallery(), nearest));
+    const figures = await part('joined clips', () => joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)));
+    const { clips, captions, object, motion } = await part('clips, every split and control', () => clipPart(stage, names, decoder));
+    return { artist: stage.artist, pictures, clips, questions: { object, motion, caption: question }, neighbours, captions: { ...captions, [UNSEEN]: { ...ways, ...retrieved } }, examples, joined: figures, training: await trainingOf(folder) };
   } finally {
-    releasePredictions(figures.predictions);
     bank.vectors.dispose();
     decoder?.dispose();
   }
+}
+
+/** Measures a part, or takes it from a run that was stopped. */
+type Part = <T>(name: string, make: () => Promise<T>) => Promise<T>;
+
+/** What was measured of given weights, part by part: on a slow machine a run may be stopped and goes on. */
+interface Kept { key: string; parts: Record<string, { seconds: number; value: unknown }> }
+
+async function keptParts(path: string, key: string): Promise<Kept> {
+  const known = await readJson<Kept>(path);
+  return known?.key === key ? known : { key, parts: {} };
 }
 
 /** What metrics.json says of training. @param folder of a checkpoint @returns nothing that was not run */
@@ -193,16 +213,26 @@ export async function trainingOf(folder: string): Promise<TrainingMetrics> {
 export async function evaluatePreset(options: PresetOptions): Promise<Evaluation> {
   const { preset, out, json } = options;
   const folder = await checkpointFolder(options.model ?? presetFolder(preset));
-  const began = performance.now();
-  const say = (text: string): void => { if (!json) console.error(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}`); };
   const device = options.device ?? (await openDevice());
   const model = await VLJEPA.fromPretrained(folder, { device });
   try {
-    const figures = await measure(model, folder, options, say);
-    const seconds = (performance.now() - began) / 1000;
-    const command = `vl-jepa eval --preset ${preset}${options.model ? ` --model ${shortPath(folder)}` : ''}${options.most ? ` --most ${options.most}` : ''}`;
-    const result: Evaluation = { preset, checkpoint: shortPath(folder), measured: { date: new Date().toISOString().slice(0, 10), adapter: device.adapter.notice, seconds, command }, ...figures };
     await mkdir(out, { recursive: true });
+    const [path, weights] = [join(out, 'evaluation.parts.json'), await weightsOf(folder)];
+    const kept = await keptParts(path, [weights, options.artist ?? TEST_ARTIST, options.most ?? 'all', device.adapter.notice].join(' '));
+    const part: Part = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
+      const found = kept.parts[name];
+      if (!json) console.error(`${name}${found ? `: measured before, in ${found.seconds.toFixed(0)} s` : ''}`);
+      if (found) return found.value as T;
+      const began = performance.now();
+      const value = await make();
+      kept.parts[name] = { seconds: (performance.now() - began) / 1000, value };
+      await writeFileAtomic(path, JSON.stringify(kept));
+      return value;
+    };
+    const figures = await measure(model, folder, options, part);
+    const seconds = Object.values(kept.parts).reduce((t, p) => t + p.seconds, 0);
+    const command = `vl-jepa eval --preset ${preset}${options.model ? ` --model ${shortPath(folder)}` : ''}${options.most ? ` --most ${options.most}` : ''}`;
+    const result: Evaluation = { preset, checkpoint: shortPath(folder), weights, measured: { date: new Date().toISOString().slice(0, 10), adapter: device.adapter.notice, seconds, command }, ...figures };
     await writeFileAtomic(join(out, 'evaluation.json'), `${JSON.stringify(result, null, 1)}\n`);
     await writeFileAtomic(join(out, 'evaluation.html'), evaluationPage(result));
     if (!json) for (const line of [...evaluationLines(result), '', `report      ${join(out, 'evaluation.html')}`]) console.log(line);
@@ -212,8 +242,11 @@ export async function evaluatePreset(options: PresetOptions): Promise<Evaluation
   }
 }
 
-/** SHA-256 of a checkpoint's weights. */
-const weightsOf = async (folder: string): Promise<string> => createHash('sha256').update(await readFile(join(folder, 'model.safetensors'))).digest('hex');
+/** SHA-256 of a checkpoint's weights and, where it has one, of its decoder's. */
+async function weightsOf(folder: string): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(join(folder, 'model.safetensors')));
+  return hash.update(await readFile(join(folder, 'decoder', 'model.safetensors')).catch(() => '')).digest('hex');
+}
 
 /**
  * The newest figures of a preset: those just measured into a folder, else those that ship with the checkpoint; of the weights that lie there alone.
