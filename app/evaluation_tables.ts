@@ -26,13 +26,13 @@ const recallRow = (kind: RowKind, label: string, r: { r1: number; r5: number; r1
 const chanceRow = (label: string, n: number): Row => recallRow('chance', label, { r1: 100 / n, r5: 500 / n, r10: 1000 / n });
 const RECALL = ['R@1', '95 %', 'R@5', 'R@10'];
 
-function pictureTable({ pictures: { n, pictureToText, textToPicture }, training: { baselines = {} } }: Evaluation): Table {
+function pictureTable({ pictures: { n, pictureToText, textToPicture, classification }, training: { baselines = {} } }: Evaluation): Table {
   return {
     title: 'Retrieval, still pictures', head: RECALL, note: `${n} pictures by an artist who was never seen; picture → name over all names, name → picture over all pictures. Baselines compare picture with picture and come from the checkpoint's metrics.json.`,
     rows: [
       recallRow('own', 'picture → name', pictureToText), recallRow('own', 'name → picture', textToPicture),
       ...Object.entries(baselines).filter(([name]) => name !== 'chance').map(([name, b]) => recallRow(/texts, \d+ steps/.test(name) ? 'control' : 'baseline', name, b)),
-      chanceRow('chance', n),
+      chanceRow('chance', classification.candidates.names),
     ],
   };
 }
@@ -79,7 +79,7 @@ function questionTable({ questions, clips: { splits, controls, wordings, chance 
 function captionTables({ captions }: Evaluation): Table[] {
   return Object.entries(captions).map(([split, ways]) => ({
     title: `Captions, ${split}`, head: ['CIDEr-D', '95 %', 'word for word, %'],
-    note: 'Five references per clip; 0 to 10, papers print it times 100 or 10. The decoder speaks freely; the text bank chooses among all captions of the set and is what a decoder can be measured by.',
+    note: 'Five references per clip; 0 to 10; papers print it times 100. The decoder speaks freely; the text bank chooses among all captions of the set and is what a decoder can be measured by.',
     rows: Object.entries(ways).map(([way, { ciderD, interval, exact }]: [string, CaptionFigure]) => row(way in NAMES || way.startsWith('text bank') ? 'own' : 'baseline', NAMES[way] ?? way, ciderD.toFixed(2), range(interval, 2), one(exact.percent))),
   }));
 }
