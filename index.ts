@@ -52,5 +52,6 @@ export { openCheckpoint, openSafetensors } from './weights/safetensors.ts';
 export { encodeSafetensors, writeSafetensors } from './weights/writer.ts';
 export { WeightError } from './weights/error.ts';
 export { folderSource } from './weights/folder.ts';
+export type { DownloadProgress } from './weights/byte_source.ts';
 export { openUrlCache } from './weights/url_cache.ts';
 export type { CachedFile, UrlCache, UrlCacheOptions } from './weights/url_cache.ts';
