@@ -124,7 +124,12 @@ test('int8 blocks are those of the op quantize', async () => {
     assert.is(params.get('w').block, block);
     const ids = Tensor.from(d, Uint32Array.from({ length: 301 }, (_, i) => i));
     const whole = Tensor.from(d, values, shape);
-    close(await embedding(params.get('w'), ids).read(), await embedding(quantize(whole, { block }), ids).read(), { rel: 1e-6, name: `rows of ${k}` }); // an adapter's division may be off by a digit
+    const [loaded, quantized] = [await embedding(params.get('w'), ids).read(), await embedding(quantize(whole, { block }), ids).read()];
+    loaded.forEach((a, i) => { // an adapter's division may be off by a digit, so that what lies halfway between two levels goes to either
+      const b = quantized[i]!, step = Math.abs(a - b);
+      if (step > 1e-5 * Math.abs(b) && Math.abs(values[i]! - (a + b) / 2) < 1e-4 * step) quantized[i] = a;
+    });
+    close(loaded, quantized, { rel: 1e-6, name: `rows of ${k}` });
     for (const t of [params.get('w'), whole, ids]) t.dispose();
   }
 });
