@@ -39,8 +39,8 @@ const PRESETS: Readonly<Record<string, string>> = { nano: 'nano2' };
 export interface TrainingMetrics {
   /** Recall of pictures by things that are no model, and of controls. */
   baselines?: Record<string, { r1: number; r5: number; r10: number }>;
-  /** Training with every text on another picture. */
-  shuffledTexts?: Record<string, unknown>;
+  /** Short runs with right texts and with every text on another picture, and chance. */
+  trainingControls?: Record<string, unknown>;
   /** Figures of other seeds. */
   seeds?: unknown;
 }
@@ -202,8 +202,8 @@ async function keptParts(path: string, key: string): Promise<Kept> {
 
 /** What metrics.json says of training. @param folder of a checkpoint @returns nothing that was not run */
 export async function trainingOf(folder: string): Promise<TrainingMetrics> {
-  const { baselines, shuffledTexts, seeds } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
-  return { ...(baselines && { baselines }), ...(shuffledTexts && { shuffledTexts }), ...(seeds !== undefined && { seeds }) };
+  const { baselines, trainingControls, seeds } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
+  return { ...(baselines && { baselines }), ...(trainingControls && { trainingControls }), ...(seeds !== undefined && { seeds }) };
 }
 
 /**

@@ -117,15 +117,16 @@ function leaves(value: unknown, path = ''): [string, number][] {
 /** What says how well something went. */
 const telling = ([path]: [string, number]): boolean => /(percent|r1|R@1|motion|object)$/.test(path) && !/(^|, )(interval|steps|seed|baselines)(,|$)/.test(path);
 
-function trainingTable({ training: { shuffledTexts, seeds } }: Evaluation): Table {
+function trainingTable({ training: { trainingControls, seeds } }: Evaluation): Table {
   const lists = Array.isArray(seeds) ? seeds.map(s => new Map(leaves(s).filter(telling))) : [];
   const rows: Row[] = [...(lists[0]?.keys() ?? [])].filter(key => lists.every(l => l.has(key))).map(key => {
     const values = lists.map(l => l.get(key)!);
     return row('own', key, one(values.reduce((a, b) => a + b, 0) / values.length), range([Math.min(...values), Math.max(...values)]), String(values.length));
   });
-  const shuffled = leaves(shuffledTexts).filter(telling).map(([key, v]) => row('control', `trained with shuffled texts: ${key}`, one(v), '', '1'));
+  const shuffled = leaves(trainingControls).filter(telling).map(([key, v]) => row('control', key, one(v), '', key.startsWith('chance') ? '' : '1'));
   return {
-    title: 'Training: seeds and the shuffled-text control', head: ['mean', 'range', 'runs'], note: 'From the checkpoint\'s metrics.json.',
+    title: 'Training: seeds and the shuffled-text control', head: ['mean', 'range', 'runs'],
+    note: `From the checkpoint's metrics.json${typeof trainingControls?.note === 'string' ? `. Controls: ${trainingControls.note}` : ''}.`,
     rows: [...(rows.length ? rows : [row('own', 'three seeds of stage 2', 'not run')]), ...(shuffled.length ? shuffled : [row('control', 'stage 2 with shuffled texts', 'not run')])],
   };
 }

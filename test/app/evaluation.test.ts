@@ -54,13 +54,14 @@ function example(training: Evaluation['training']): Evaluation {
 
 test.when(isNode, WHY, 'the report says what was measured, what was not run, and where adaptive lies below uniform', async () => {
   const { evaluationLines, evaluationPage } = await import('../../app/evaluation_report.ts');
-  const [bare, full] = [example({}), example({ baselines: { 'raw 16x16 pixels': { r1: 34.5, r5: 52, r10: 61 }, chance: { r1: 0, r5: 0, r10: 0 } }, shuffledTexts: { motion: { percent: 12.9, interval: [1, 2] } }, seeds: [{ seed: 1, motion: { percent: 90 } }, { seed: 2, motion: { percent: 94 } }] })];
+  const [bare, full] = [example({}), example({ baselines: { 'raw 16x16 pixels': { r1: 34.5, r5: 52, r10: 61 }, chance: { r1: 0, r5: 0, r10: 0 } }, trainingControls: { note: 'on other drawings', 'shuffled texts': { motion: { percent: 12.9, interval: [1, 2] } } }, seeds: [{ seed: 1, motion: { percent: 90 } }, { seed: 2, motion: { percent: 94 } }] })];
   const [text, more] = [bare, full].map(e => evaluationLines(e).join('\n')) as [string, string];
   assert.is(text.split('not run').length - 1, 2);
   assert.not.match(more, /not run/);
   for (const said of [/853 objects \(groups 3 to 7\)/, /below uniform at 0\.5 Hz\./, /needs 2\.00 times fewer decodes .* \(median of 2 seeds, 1\.50 to 2\.50;/, /"Describe\." of 12,752 +23\.0 +22\.0 to 24\.0/, /decoder, greedy +1\.50/]) assert.match(text, said);
   assert.match(more, /motion, percent +92\.0 +90\.0 to 94\.0 +2\n/);
-  assert.match(more, /trained with shuffled texts: motion, percent +12\.9/);
+  assert.match(more, /Controls: on other drawings\./);
+  assert.match(more, /shuffled texts, motion, percent +12\.9/);
   for (const html of [bare, full].map(evaluationPage)) {
     assert.ok(html.startsWith('<!doctype html>') && html.includes('checkpoints/&#60;nano&#62;') && html.includes('a &#60;b&#62;') && html.includes('<svg'));
     assert.not.match(html, /NaN|undefined|Infinity|(src|href)="(?!data:)/);
