@@ -83,9 +83,13 @@ test.when(isNode, WHY, 'an interrupt saves, says so in one sentence and exits wi
     assert.equal([code, stdout], [1, '']);
     const lines = stderr.split('\n').filter(line => line.startsWith('error: '));
     assert.is(lines.length, 1, stderr);
-    const step = Number(/^error: train: interrupted at step (\d+) of 40; the state is saved in .*, the same command goes on from there$/.exec(lines[0]!)?.[1]);
+    const step = Number(/^error: train: interrupted at step (\d+) of 40; the state is saved in .* with the averaged weights of now, the same command goes on from there$/.exec(lines[0]!)?.[1]);
     assert.ok(step >= 2 && step < STEPS, lines[0]);
     assert.equal(await logSteps(out), Array.from({ length: step }, (_, i) => i));
+    const { openSafetensors } = await import('../../weights/safetensors.ts');
+    const saved = await openSafetensors(`${out}/model.safetensors`);
+    assert.ok(saved.tensors.size > 20, 'the averaged weights of now are a model');
+    await saved.close();
     if (signal === 'SIGTERM') continue;
     await here(out);
     assert.equal(await logSteps(out), Array.from({ length: STEPS }, (_, i) => i), 'it went on from there');
@@ -160,7 +164,7 @@ test.when(isNode, WHY, 'stage 2 starts from the weights of stage 1, resumes to t
 test.when(isNode, WHY, 'wrong settings are refused before anything is loaded', async () => {
   for (const [args, said] of [
     [['--preset', 'huge'], /^train: --preset is huge, expected one of nano, tiny$/], [['--leave-out', 'me'], /^train: --leave-out is me, expected one of noto, /], [['--lr', '0'], /^train: lr is 0, expected a number > 0$/],
-    [['--stage', '3'], /^train: --stage is 3, expected 1 or 2$/], [['--stage', '2'], /^train: --from is missing, expected the folder/], [['--from', 'x'], /^train: --from is x, expected none in stage 1/],
+    [['--stage', '3'], /^train: --stage is 3, expected 1 or 2$/], [['--stage', '2'], /^train: --from is missing, expected the folder/], [['--from', 'x'], /^train: --from is x, expected none in stage 1/], [['--teacher', 'x'], /^train: --teacher is x, expected none in stage 1/],
     [['--batch', '1'], /^train: --batch is 1, expected a whole number of at least 2$/], [['--steps', '1.5'], /^train: --steps is 1.5, expected a whole number of at least 1$/],
   ] as const) assert.match(refusal(await vlJepa(['train', ...args])), said);
 });
