@@ -18,10 +18,14 @@ import { loadArtistSet, smallPictures } from './e4_set.ts';
 
 /** Shares of the samples by kind of text. */
 const SHARES = { names: 0.5, sentences: 0.1, captions: 0.36, motions: 0.04 } as const;
-/** Batches of stage 2 that are predicted once: 160 pictures, 24 asked ones and 48 clips with three questions each. */
-const BATCHES = 36;
+/** The same of predictions: names of pictures, of asked pictures and of clips' objects; motions and captions of clips. */
+const PREDICTED: Readonly<Record<PredictedKind, number>> = { names: 0.45, captions: 0.5, motions: 0.05 };
+/** What one batch of predictions is of; clips fill it more than in stage 2, since captions are of clips alone. */
+const PICTURES = 96, ASKED = 16, CLIPS = 96;
 /** Not the seed of stage 2: other changes and clips than the model was trained on. */
 const SEED = 4711;
+
+type PredictedKind = 'names' | 'captions' | 'motions';
 
 /** Every caption of set MS. @param names of the concepts @returns [8 · names] */
 export const movingCaptions = (names: readonly string[]): string[] => names.flatMap(name => MOTIONS.map((_, motion) => answerOf('caption', name, motion)));
@@ -42,8 +46,15 @@ function predictBatch(model: VLJEPA, { pictures, clips, questions }: ClipBatch):
   });
 }
 
-/** Predictions with the texts that they should be, of pictures and clips that stage 2 did not see in this form. */
-async function predictionLesson(model: VLJEPA, e4: E4, share: number): Promise<DecoderLesson> {
+/** What each row of a batch answers, in the order of `ClipBatch.answers`. */
+const kindsOf = ({ pictures, concepts, questions }: ClipBatch): PredictedKind[] => {
+  const clips = concepts.length;
+  const shown = pictures.captions.length + questions.length - 3 * clips;
+  return Array.from({ length: shown + 3 * clips }, (_, row) => (row < shown + clips ? 'names' : row < shown + 2 * clips ? 'motions' : 'captions'));
+};
+
+/** Predictions with the texts that they should be, of pictures and clips that stage 2 did not see in this form; a lesson for each kind. */
+async function predictionLessons(model: VLJEPA, e4: E4, share: number, count: number): Promise<DecoderLesson[]> {
   const { cropSize } = model.config.vision;
   const names = e4.concepts.map(c => c.name);
   const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
@@ -52,28 +63,38 @@ async function predictionLesson(model: VLJEPA, e4: E4, share: number): Promise<D
     sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
   }
   const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
-  const batches = new ClipBatches(pictureTable(names, sets, cropSize), concepts, { ...NANO_CLIPS, seed: SEED }, cropSize);
-  const rows: Float32Array[] = [];
-  const texts: string[] = [];
-  for (let step = 0; step < BATCHES; step++) {
+  const recipe = { ...NANO_CLIPS, seed: SEED, batch: PICTURES, clips: { ...NANO_CLIPS.clips!, asked: ASKED, clips: CLIPS } };
+  const batches = new ClipBatches(pictureTable(names, sets, cropSize), concepts, recipe, cropSize);
+  const lessons = Object.entries(PREDICTED).map(([kind, part]) => ({ kind, share: share * part, rows: [] as Float32Array[], texts: [] as string[] }));
+  for (let step = 0; step < count; step++) {
     const batch = batches.at(step);
     const predicted = predictBatch(model, batch);
-    rows.push(await predicted.read());
+    const values = await predicted.read();
+    const dim = predicted.shape[1]!;
     predicted.dispose();
-    texts.push(...Array.from(batch.answers, a => batch.texts[a]!));
+    kindsOf(batch).forEach((kind, row) => {
+      const lesson = lessons.find(l => l.kind === kind)!;
+      lesson.rows.push(values.subarray(row * dim, (row + 1) * dim));
+      lesson.texts.push(batch.texts[batch.answers[row]!]!);
+    });
   }
-  const vectors = new Float32Array(rows.reduce((n, r) => n + r.length, 0));
-  let at = 0;
-  for (const r of rows) { vectors.set(r, at); at += r.length; }
-  return { share, vectors, texts };
+  return lessons.map(({ share: part, rows, texts }) => ({ share: part, texts, vectors: joined(rows) }));
+}
+
+/** Rows in one array. */
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const each = rows[0]?.length ?? 0;
+  const out = new Float32Array(rows.length * each);
+  rows.forEach((row, i) => out.set(row, i * each));
+  return out;
 }
 
 /**
  * All lessons of the small model's decoder.
- * @param model trained, with a tokenizer @param e4 the list of concepts @param predictions share of the samples that are predictions, 0 to 1
+ * @param model trained, with a tokenizer @param e4 the list of concepts @param predictions share of the samples that are predictions, 0 to 1 @param batches of predictions, made once
  * @returns names first, then sentences, captions, motions and, where their share is above 0, predictions
  */
-export async function lessonsOf(model: VLJEPA, e4: E4, predictions: number): Promise<DecoderLesson[]> {
+export async function lessonsOf(model: VLJEPA, e4: E4, predictions: number, batches: number): Promise<DecoderLesson[]> {
   const names = e4.concepts.map(c => c.name);
   const lessons = [
     await textLesson(model, names, SHARES.names),
@@ -82,5 +103,5 @@ export async function lessonsOf(model: VLJEPA, e4: E4, predictions: number): Pro
     await textLesson(model, MOTIONS.map(m => m.answer), SHARES.motions),
   ];
   const scaled = lessons.map(l => ({ ...l, share: l.share * (1 - predictions) }));
-  return predictions > 0 ? [...scaled, await predictionLesson(model, e4, predictions)] : scaled;
+  return predictions > 0 ? [...scaled, ...(await predictionLessons(model, e4, predictions, batches))] : scaled;
 }

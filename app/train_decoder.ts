@@ -32,7 +32,7 @@ export interface TrainDecoderOptions {
   lr?: number | undefined;
   seed?: number | undefined;
   noise?: number | undefined;
-  /** Share of samples that are predictions of pictures and clips by the training artists, half by default; 0 leaves them out. */
+  /** Share of samples that are predictions of pictures and clips by the training artists instead of the recipe's; 0 leaves them out. */
   predictions?: number | undefined;
   saveEvery: number;
   fresh?: boolean;
@@ -54,10 +54,10 @@ export interface TrainDecoderResult {
 
 const CHECKED_CAPTIONS = 500;
 
-function recipeOf({ preset, steps, batch, lr, seed, noise }: TrainDecoderOptions): DecoderRecipe {
+function recipeOf({ preset, steps, batch, lr, seed, noise, predictions }: TrainDecoderOptions): DecoderRecipe {
   const known = Object.hasOwn(DECODER_PRESETS, preset) ? DECODER_PRESETS[preset]! : undefined;
   if (!known) throw new CliError(`train: --preset is ${preset}, expected one of ${Object.keys(DECODER_PRESETS).join(', ')}`);
-  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, noise }).filter(([, v]) => v !== undefined));
+  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, noise, predictions }).filter(([, v]) => v !== undefined));
   const recipe = { ...known, ...changes };
   const fitted = { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
   checkDecoderRecipe(fitted);
@@ -84,8 +84,7 @@ async function copyWeights(to: TextDecoder, folder: string): Promise<void> {
 /** Trains; returns when the last step is saved, or after an interrupt. @param options parsed command line @returns figures @throws CliError, RangeError for settings that do not fit, StateError for a run of another model */
 export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainDecoderResult> {
   const recipe = recipeOf(options);
-  const { out, predictions = 0.5 } = options;
-  if (!(predictions >= 0 && predictions < 1)) throw new CliError(`train: --predictions is ${predictions}, expected a share from 0 to 1`);
+  const { out } = options;
   const from = await checkpointFolder(options.from);
   if (resolve(from) === resolve(out)) throw new CliError(`train: --out is ${out}, expected another folder than that of the model (states of its own training may lie there)`);
   const say = (text: string): void => { if (!options.quiet) console.error(text); };
@@ -93,7 +92,7 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
   say(`adapter: ${device.adapter.notice}`);
   const model = await VLJEPA.fromPretrained(from, { device });
   if (!model.tokenizer) throw new CliError(`train: ${from} has no tokenizer.json, expected one (the decoder writes its tokens)`);
-  const lessons = await lessonsOf(model, await loadE4(), predictions);
+  const lessons = await lessonsOf(model, await loadE4(), recipe.predictions, recipe.predicted);
   say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const decoder = await TextDecoder.create({ ...recipe.decoder, embedding_dim: model.config.embeddingDim }, { device, tokenizer: model.tokenizer, seed: recipe.seed, init: recipe.init as never });
   if (options.begin !== undefined) await copyWeights(decoder, options.begin);
@@ -114,7 +113,7 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
     const parameters = [...decoder.parameters().values()].reduce((n, t) => n + t.size, 0);
     const card = { adapter: device.adapter.notice, parameters, steps: trainer.step, loss: last?.loss ?? (await readRunLog(out)).at(-1)?.loss ?? NaN, ...figures };
     const result = { out, seconds, ...card };
-    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...card, recipe, predictions, ...(options.begin !== undefined && { begin: 'a trained decoder' }) }, null, 2)}\n`); // neither a path of this machine nor the time since the last resume
+    await writeFileAtomic(join(out, 'decoder', 'metrics.json'), `${JSON.stringify({ ...card, recipe, ...(options.begin !== undefined && { begin: 'a trained decoder' }) }, null, 2)}\n`); // neither a path of this machine nor the time since the last resume
     say(`${result.steps} steps done; word for word from their own vectors: names ${figures.names.toFixed(1)} %, captions ${figures.captions.toFixed(1)} %; the decoder is in ${join(out, 'decoder')}: copy that folder into the model's`);
     return result;
   } finally {

@@ -22,6 +22,10 @@ export interface DecoderRecipe {
   average: number;
   /** Longest Gaussian noise that is added to a vector of length 1; each sample draws its own length between 0 and this. */
   noise: number;
+  /** Share of the samples that are predictions of pictures and clips; the others are vectors of texts. */
+  predictions: number;
+  /** Batches of 96 pictures and 96 clips whose predictions are made once, before the first step. */
+  predicted: number;
 }
 
 const LLAMA = {
@@ -34,12 +38,12 @@ export const DECODER_NANO: DecoderRecipe = {
   name: 'nano',
   decoder: { model_type: 'vl_jepa_decoder', prefix_tokens: 4, max_tokens: 32, eos_token_id: 1, pad_token_id: 0, tokenizer: 'text', decoder_config: LLAMA },
   init: { linear: { fanIn: 1 }, embedding: { std: 0.09 } },
-  seed: 1, steps: 500, batch: 128, lr: 3e-3, floor: 0.02, warmup: 50, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.98, noise: 0.8,
+  seed: 1, steps: 4000, batch: 128, lr: 3e-3, floor: 0.02, warmup: 50, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.98, noise: 0.8, predictions: 0.65, predicted: 100,
 };
 
 /** Learns nothing worth having: seconds, to try the machinery and to test it. */
 export const DECODER_TINY: DecoderRecipe = {
-  ...DECODER_NANO, name: 'tiny', steps: 30, batch: 8, warmup: 3,
+  ...DECODER_NANO, name: 'tiny', steps: 30, batch: 8, warmup: 3, predicted: 2,
   decoder: { ...DECODER_NANO.decoder, prefix_tokens: 2, decoder_config: { ...LLAMA, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 } },
 };
 
@@ -51,9 +55,10 @@ export const DECODER_PRESETS: Readonly<Record<string, DecoderRecipe>> = { nano: 
  * @param recipe settings @returns nothing @throws RangeError that names the field, what was expected and what came
  */
 export function checkDecoderRecipe(recipe: DecoderRecipe): void {
-  for (const [field, least] of [['steps', 1], ['batch', 1], ['seed', 0], ['warmup', 0]] as const) {
+  for (const [field, least] of [['steps', 1], ['batch', 1], ['seed', 0], ['warmup', 0], ['predicted', 1]] as const) {
     if (!Number.isInteger(recipe[field]) || recipe[field] < least) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a whole number ≥ ${least}`);
   }
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a number > 0`);
   for (const field of ['floor', 'weightDecay', 'average', 'noise'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+  if (!(recipe.predictions >= 0 && recipe.predictions < 1)) throw new RangeError(`train decoder: predictions is ${recipe.predictions}, expected a share from 0 to 1`);
 }
