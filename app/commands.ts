@@ -1,6 +1,7 @@
 // Every command: its options, an example, and the module that does the work, loaded when it is called.
 import { MODEL, number, required, text } from './command_options.ts';
 import type { Command, Values } from './command_options.ts';
+import { COMPARE_COMMAND } from './compare_command.ts';
 import { DECODER_COMMANDS, TRAIN_DECODER_OPTIONS, trainDecoderCommand } from './decoder_commands.ts';
 import { CliError } from './errors.ts';
 import { TASK_COMMANDS } from './task_commands.ts';
@@ -105,6 +106,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       });
     },
   },
+  compare: COMPARE_COMMAND,
   web: {
     summary: 'the page: pictures, films and the camera in a browser on this machine',
     usage: '', most: 0,

@@ -15,6 +15,7 @@ import { bootstrap } from '../tasks/metrics.ts';
 import { evaluateRetrieval } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
+import type { ObjectiveRuns } from './comparison.ts';
 import { drawClips, galleryItems, predictDrawn, predictItems } from './clip_sets.ts';
 import type { DrawnClips } from './clip_sets.ts';
 import { movingCaptions } from './decoder_lessons.ts';
@@ -43,6 +44,8 @@ export interface TrainingMetrics {
   trainingControls?: Record<string, unknown>;
   /** Figures of other seeds. */
   seeds?: unknown;
+  /** Embeddings against tokens against shuffled texts, of `vl-jepa compare`. */
+  objectives?: ObjectiveRuns;
 }
 
 export interface Evaluation {
@@ -202,8 +205,8 @@ async function keptParts(path: string, key: string): Promise<Kept> {
 
 /** What metrics.json says of training. @param folder of a checkpoint @returns nothing that was not run */
 export async function trainingOf(folder: string): Promise<TrainingMetrics> {
-  const { baselines, trainingControls, seeds } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
-  return { ...(baselines && { baselines }), ...(trainingControls && { trainingControls }), ...(seeds !== undefined && { seeds }) };
+  const { baselines, trainingControls, seeds, objectives } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
+  return { ...(baselines && { baselines }), ...(trainingControls && { trainingControls }), ...(seeds !== undefined && { seeds }), ...(objectives && { objectives }) };
 }
 
 /**

@@ -1,4 +1,6 @@
 // The figures of an evaluation as tables, once for text and page.
+import { FIGURE_NAMES, objectiveMeans } from './comparison.ts';
+import type { ObjectiveRuns } from './comparison.ts';
 import type { BoundedRecall } from './evaluate_clips.ts';
 import type { CaptionFigure } from './evaluate_captions.ts';
 import type { JoinedFigures, Spread } from './evaluate_joined.ts';
@@ -117,6 +119,26 @@ function leaves(value: unknown, path = ''): [string, number][] {
 /** What says how well something went. */
 const telling = ([path]: [string, number]): boolean => /(percent|r1|R@1|motion|object)$/.test(path) && !/(^|, )(interval|steps|seed|baselines)(,|$)/.test(path);
 
+const OBJECTIVE_NAMES = { embeddings: 'embeddings predicted (VL-JEPA)', tokens: 'tokens generated (causal, cross-entropy)', shuffled: 'embeddings of shuffled texts' } as const;
+const OBJECTIVE_KINDS = { embeddings: 'own', tokens: 'baseline', shuffled: 'control' } as const;
+const SHOWN = ['motion', 'object', 'top1', 'top5', 'ciderD'] as const;
+
+/** Embeddings against tokens: the end of every run, mean over seeds with the lowest and the highest. */
+function objectivesTable({ clips, candidates, runs, adapter, date, command }: ObjectiveRuns): Table {
+  const steps = Math.max(...runs.map(r => r.steps));
+  const sizes = Object.keys(OBJECTIVE_NAMES).flatMap(o => { const r = runs.find(x => x.objective === o); return r ? [`${o} ${r.parameters.toLocaleString('en')}`] : []; });
+  const rows = objectiveMeans({ runs }).filter(m => m.step === steps).map(({ objective, seeds, figures }) => row(OBJECTIVE_KINDS[objective], `${OBJECTIVE_NAMES[objective]}, ${seeds} seeds`, ...SHOWN.map(key => {
+    const f = figures[key]!, digits = key === 'ciderD' ? 2 : 1;
+    return `${f.mean.toFixed(digits)} (${range([f.low, f.high], digits)})`;
+  })));
+  return {
+    title: `Embeddings or tokens: ${steps} steps, same encoder and data`, head: SHOWN.map(key => FIGURE_NAMES[key]),
+    note: `The paper's controlled comparison, small: the trained vision encoder of stage 1, everything behind it new, the same batches of stage 2. Numbers that learn: ${sizes.join(', ')}. ${clips} clips of the unseen artist; ${candidates} candidates. ` +
+      `Embeddings answer by the nearest text, tokens word for word, or by the likeliest of the candidates. Mean over seeds, lowest and highest in brackets; chance for motion 12.5. ${command}, ${adapter}, ${date}.`,
+    rows,
+  };
+}
+
 function trainingTable({ training: { trainingControls, seeds } }: Evaluation): Table {
   const lists = Array.isArray(seeds) ? seeds.map(s => new Map(leaves(s).filter(telling))) : [];
   const rows: Row[] = [...(lists[0]?.keys() ?? [])].filter(key => lists.every(l => l.has(key))).map(key => {
@@ -127,11 +149,11 @@ function trainingTable({ training: { trainingControls, seeds } }: Evaluation): T
   return {
     title: 'Training: seeds and the shuffled-text control', head: ['mean', 'range', 'runs'],
     note: `From the checkpoint's metrics.json${typeof trainingControls?.note === 'string' ? `. Controls: ${trainingControls.note}` : ''}.`,
-    rows: [...(rows.length ? rows : [row('own', 'three seeds of stage 2', 'not run')]), ...(shuffled.length ? shuffled : [row('control', 'stage 2 with shuffled texts', 'not run')])],
+    rows: [...(rows.length ? rows : [row('own', 'three seeds of the weights that ship', 'not run')]), ...(shuffled.length ? shuffled : [row('control', 'stage 2 with shuffled texts', 'not run')])],
   };
 }
 
 /** All tables. @param evaluation figures @returns tables in the order of a report */
 export const evaluationTables = (evaluation: Evaluation): Table[] => [
-  pictureTable(evaluation), retrievalTable(evaluation), classTable(evaluation), questionTable(evaluation), ...captionTables(evaluation), joinedTable(evaluation.joined), trainingTable(evaluation),
+  pictureTable(evaluation), retrievalTable(evaluation), classTable(evaluation), questionTable(evaluation), ...captionTables(evaluation), joinedTable(evaluation.joined), ...(evaluation.training.objectives ? [objectivesTable(evaluation.training.objectives)] : []), trainingTable(evaluation),
 ];

@@ -42,7 +42,7 @@ const PART = 12;
 /** Things that run at a time. */
 const LANES = 2;
 /** Files that take longest: they begin first, each in a process of its own. */
-const LONG = ['app/train', 'proofs/ops', 'app/commands', 'app/tasks', 'data/tokenizer_parity', 'engine/poison', 'kernels/matmul_tiled', 'model/weight_stream', 'app/checkpoint', 'train/step_plans', 'train/memory', 'app/web'].map(f => `${f}.test.js`);
+const LONG = ['app/train', 'proofs/ops', 'app/commands', 'app/compare', 'app/tasks', 'data/tokenizer_parity', 'engine/poison', 'kernels/matmul_tiled', 'model/weight_stream', 'app/checkpoint', 'train/step_plans', 'train/memory', 'app/web'].map(f => `${f}.test.js`);
 
 /** Runs files in a process of their own and then prints what it said. A process that ends without a result counts as one failure. */
 function inProcess(names: readonly string[]): Promise<Outcome> {

@@ -33,6 +33,9 @@ const figure = (ciderD: number): Evaluation['captions'][string][string] => ({ ci
 const names = { names: share(1), objects: share(2), subgroups: share(3), subgroupOfNearest: share(4), candidates: { names: 1594, objects: 853, subgroups: 95 } };
 const points = (gain: number): { rateHz: number; decodes: number; cider: number }[] => [{ rateHz: 0.5, decodes: 5, cider: 1 + gain }, { rateHz: 1, decodes: 10, cider: 2 + gain }];
 
+const objectiveRun = (objective: 'embeddings' | 'tokens', seed: number, motion: number) => ({ objective, seed, steps: 9, parameters: 2000, lastLoss: 1, seconds: 1, curve: [{ step: 9, motion, object: 10, ciderD: 1.234, motionRanked: motion, top1: 30, top5: 60 }] });
+const OBJECTIVES = { adapter: 'an adapter', date: '2026-01-02', command: 'vl-jepa compare', artist: 'fluent-emoji-flat', clips: 40, candidates: 50, runs: [objectiveRun('embeddings', 1, 60), objectiveRun('tokens', 1, 20), objectiveRun('embeddings', 2, 70)] };
+
 function example(training: Evaluation['training']): Evaluation {
   return {
     preset: 'nano', checkpoint: 'checkpoints/<nano>', weights: 'x', measured: { date: '2026-01-02', adapter: 'an adapter', seconds: 61, command: 'vl-jepa eval --preset nano' }, artist: 'fluent-emoji-flat',
@@ -54,12 +57,15 @@ function example(training: Evaluation['training']): Evaluation {
 
 test.when(isNode, WHY, 'the report says what was measured, what was not run, and where adaptive lies below uniform', async () => {
   const { evaluationLines, evaluationPage } = await import('../../app/evaluation_report.ts');
-  const [bare, full] = [example({}), example({ baselines: { 'raw 16x16 pixels': { r1: 34.5, r5: 52, r10: 61 }, chance: { r1: 0, r5: 0, r10: 0 } }, trainingControls: { note: 'on other drawings', 'shuffled texts': { motion: { percent: 12.9, interval: [1, 2] } } }, seeds: [{ seed: 1, motion: { percent: 90 } }, { seed: 2, motion: { percent: 94 } }] })];
+  const [bare, full] = [example({}), example({ baselines: { 'raw 16x16 pixels': { r1: 34.5, r5: 52, r10: 61 }, chance: { r1: 0, r5: 0, r10: 0 } }, trainingControls: { note: 'on other drawings', 'shuffled texts': { motion: { percent: 12.9, interval: [1, 2] } } }, seeds: [{ seed: 1, motion: { percent: 90 } }, { seed: 2, motion: { percent: 94 } }], objectives: OBJECTIVES })];
   const [text, more] = [bare, full].map(e => evaluationLines(e).join('\n')) as [string, string];
   assert.is(text.split('not run').length - 1, 2);
   assert.not.match(more, /not run/);
   for (const said of [/853 objects \(groups 3 to 7\)/, /below uniform at 0\.5 Hz\./, /needs 2\.00 times fewer decodes .* \(median of 2 seeds, 1\.50 to 2\.50;/, /"Describe\." of 12,752 +23\.0 +22\.0 to 24\.0/, /decoder, greedy +1\.50/]) assert.match(text, said);
   assert.match(more, /motion, percent +92\.0 +90\.0 to 94\.0 +2\n/);
+  assert.match(more, /embeddings predicted \(VL-JEPA\), 2 seeds +65\.0 \(60\.0 to 70\.0\) .* 1\.23 \(1\.23 to 1\.23\)\n/);
+  assert.match(more, /Embeddings or tokens: 9 steps/);
+  assert.not.match(text, /Embeddings or tokens/);
   assert.match(more, /Controls: on other drawings\./);
   assert.match(more, /shuffled texts, motion, percent +12\.9/);
   for (const html of [bare, full].map(evaluationPage)) {
