@@ -17,10 +17,11 @@ export class TextVectors {
     this.dim = dim;
   }
 
-  static async of(model: VLJEPA, texts: readonly string[], progress: (part: number) => void | Promise<void> = () => {}): Promise<TextVectors> {
+  static async of(model: VLJEPA, texts: readonly string[], progress: (part: number) => void | Promise<void> = () => {}, signal?: AbortSignal): Promise<TextVectors> {
     const dim = model.config.embeddingDim;
     const values = new Float32Array(texts.length * dim);
     for (let at = 0; at < texts.length; at += AT_ONCE) {
+      signal?.throwIfAborted();
       const some = texts.slice(at, at + AT_ONCE);
       const rows = model.encodeText(some, { batchSize: AT_ONCE });
       try {

@@ -9,11 +9,13 @@ import { openDevice } from '../../engine/device.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { TextDecoder as YDecoder } from '../../model/text_decoder.ts';
 import { VLJEPA } from '../../model/vl_jepa.ts';
+import { checkQuestion } from '../../tasks/ask.ts';
 import { OnlineDecoder } from '../../tasks/selective.ts';
 import type { StableRun } from '../../tasks/selective.ts';
 import { folderSource } from '../../weights/folder.ts';
 import type { FolderSource } from '../../weights/folder.ts';
 import { MOST_WINDOWS } from './protocol.ts';
+import { SlidingFrames } from './sliding_frames.ts';
 import { TextVectors } from './text_vectors.ts';
 import type { Calls, Machine, Scored, StageTime, StreamSettings, Told } from './protocol.ts';
 
@@ -43,9 +45,7 @@ interface Stream {
   decoder: OnlineDecoder;
   windows: Window[];
   captions: Caption[];
-  /** Frames that the next window may still need. */
-  frames: { picture: Picture; timeS: number }[];
-  seen: number;
+  frames: SlidingFrames<{ picture: Picture; timeS: number }>;
   /** Windows that are embedded together. */
   atOnce: number;
   /** Least time between two small pictures, s. */
@@ -63,8 +63,8 @@ export class Watcher {
   private names: TextVectors | undefined;
   private labels: TextVectors | undefined;
   private clipFrames = 0;
-  /** Lists of labels asked for so far. */
-  private wishes = 0;
+  /** Ends the reading of a list of labels when another is wanted. */
+  private reading = new AbortController();
   private stream: Stream | undefined;
   private readonly waiting = new Set<Promise<unknown>>();
   private readonly times = new Map<StageTime['stage'], { last: number; sum: number; n: number }>();
@@ -76,7 +76,7 @@ export class Watcher {
   async start({ model: place, files }: Calls['start']['in']): Promise<Machine> {
     const folder = listedFolder(folderSource(place), new Set(files));
     const device = await openDevice();
-    void device.lost.then(error => this.tell({ tell: 'trouble', message: error.message }));
+    void device.lost.then(error => this.tell({ tell: 'trouble', message: `${error.message}. Load the page again.`, fatal: true }));
     const model = await VLJEPA.fromPretrained(folder, { device, progress: p => this.tell({ tell: 'progress', what: 'Loading the model', part: p.total ? p.loaded / p.total : 0 }) });
     this.model = model;
     if (files.includes('decoder/config.json')) this.decoder = await YDecoder.fromPretrained(folder, { model });
@@ -108,10 +108,16 @@ export class Watcher {
   }
 
   async setLabels({ labels }: Calls['labels']['in']): Promise<{ count: number }> {
-    const mine = ++this.wishes;
+    this.reading.abort(); // a longer list that was typed before
+    const { signal } = (this.reading = new AbortController());
     const many = typeof labels !== 'string' && labels.length > MANY_LABELS;
-    const read = labels === 'names' ? this.names : await this.timed('text', TextVectors.of(this.model, labels, part => { if (many) this.tell({ tell: 'progress', what: `Reading ${labels.length.toLocaleString('en')} labels`, part }); }));
-    if (mine === this.wishes) this.labels = read; // a longer list that was typed before may be ready later
+    const said = (part: number): void => { if (many && !signal.aborted) this.tell({ tell: 'progress', what: `Reading ${labels.length.toLocaleString('en')} labels`, part }); };
+    try {
+      const read = labels === 'names' ? this.names : await this.timed('text', TextVectors.of(this.model, labels, said, signal));
+      if (!signal.aborted) this.labels = read;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
     return { count: this.labels?.texts.length ?? 0 };
   }
 
@@ -129,7 +135,7 @@ export class Watcher {
     for (const stage of ['decode', 'vision', 'predict'] as const) this.times.delete(stage);
     const { window, threshold, minGapS } = settings;
     this.stream = {
-      turn, settings, decoder: new OnlineDecoder(this.model.config.embeddingDim, { window, threshold, minGapS, run: 'after' }), windows: [], captions: [], frames: [], seen: 0, atOnce: AT_ONCE,
+      turn, settings, decoder: new OnlineDecoder(this.model.config.embeddingDim, { window, threshold, minGapS, run: 'after' }), windows: [], captions: [], frames: new SlidingFrames(settings), atOnce: AT_ONCE,
       thumbGapS: Number.isFinite(durationS) ? durationS / THUMBS : 2, lastThumbS: -Infinity, stop: new AbortController(),
     };
     return this.stream;
@@ -144,10 +150,13 @@ export class Watcher {
     const stream = this.begin(turn, settings, 0);
     const { signal } = stream.stop;
     const source = await openFrames(file, { name, signal });
-    const times = await source.times();
+    const times = await source.times().catch(async (error: unknown) => {
+      await source.close();
+      throw error;
+    });
     const { durationS, width, height, decoder } = source;
     stream.thumbGapS = durationS / THUMBS;
-    if (times.length === 1) stream.settings = { ...settings, framesPerWindow: 1, strideFrames: 1 }; // a still picture is no clip
+    if (times.length === 1) stream.frames = new SlidingFrames((stream.settings = { ...settings, framesPerWindow: 1, strideFrames: 1 })); // a still picture is no clip
     const wanted = sampleTimes(times, durationS, stream.settings);
     void this.urgent((async () => {
       try {
@@ -190,37 +199,28 @@ export class Watcher {
 
   /** Collects frames until there are windows enough to embed. */
   private async take(stream: Stream, picture: Picture, timeS: number): Promise<void> {
-    const { settings: { framesPerWindow, strideFrames } } = stream;
     stream.frames.push({ picture, timeS });
-    stream.seen++;
-    const waiting = Math.floor((stream.frames.length - framesPerWindow) / strideFrames) + 1;
-    if (waiting >= stream.atOnce) await this.embed(stream, waiting);
+    if (stream.frames.ready >= stream.atOnce) await this.embed(stream);
   }
 
   private async end(stream: Stream): Promise<void> {
-    const { settings: { framesPerWindow, strideFrames } } = stream;
-    if (stream.windows.length === 0 && stream.frames.length > 0 && stream.frames.length < framesPerWindow) { // shorter than one window: the last frame waits
-      while (stream.frames.length < framesPerWindow) stream.frames.push(stream.frames.at(-1)!);
-    }
-    const waiting = Math.floor((stream.frames.length - framesPerWindow) / strideFrames) + 1;
-    if (waiting > 0) await this.embed(stream, waiting);
+    if (stream.windows.length === 0) stream.frames.fill();
+    if (stream.frames.ready > 0) await this.embed(stream);
     const rest = stream.decoder.finish();
     if (rest) await this.addCaption(stream, rest, stream.windows.at(-1)!.timeS);
     this.tell({ tell: 'end', turn: stream.turn });
   }
 
-  private async embed(stream: Stream, count: number): Promise<void> {
+  private async embed(stream: Stream): Promise<void> {
     const { model } = this;
-    const { settings: { framesPerWindow, strideFrames }, frames } = stream;
-    const first = Array.from({ length: count }, (_, i) => i * strideFrames);
-    const clips = first.map(at => frames.slice(at, at + framesPerWindow));
-    frames.splice(0, count * strideFrames);
+    const clips = stream.frames.take();
+    const count = clips.length;
     const input = clips.map(clip => (clip.length === 1 ? clip[0]!.picture : clip.map(f => f.picture)));
     const visual = await this.timed('vision', (async () => {
       const tensor = model.encodeImage(input, { batchSize: count });
       return { tensor, tokens: await tensor.read() };
     })(), count);
-    const vectors = await this.timed('predict', readOf(model.predict(visual.tensor, this.queryOf(framesPerWindow), { batchSize: count })), count);
+    const vectors = await this.timed('predict', readOf(model.predict(visual.tensor, this.queryOf(stream.settings.framesPerWindow), { batchSize: count })), count);
     visual.tensor.dispose();
     const size = visual.tokens.length / count;
     for (const [i, clip] of clips.entries()) {
@@ -291,6 +291,7 @@ export class Watcher {
     const width = model.config.vision.hiddenSize;
     const visual = Tensor.from(model.device, window.tokens, [1, window.tokens.length / width, width]);
     try {
+      checkQuestion('ask', model, visual, question);
       const vector = await this.timed('predict', readOf(model.predict(visual, question)));
       if (answers.length === 0) return [await this.decode(vector)];
       return (await this.timed('text', TextVectors.of(model, answers))).nearest(vector, answers.length);
