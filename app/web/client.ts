@@ -22,6 +22,7 @@ export class Client {
   private readonly worker = new Worker(ownScript('./worker.js'), { type: 'module' });
   private readonly waiting = new Map<number, { done: (value: never) => void; fail: (error: Error) => void }>();
   private next = 0;
+  private ended: Error | undefined;
 
   constructor(heard: (news: Told) => void) {
     this.worker.addEventListener('message', ({ data }: MessageEvent<Reply | Told>) => {
@@ -31,10 +32,20 @@ export class Client {
       if (data.error === undefined) call?.done(data.result as never);
       else call?.fail(new Error(data.error));
     });
-    this.worker.addEventListener('error', event => heard({ tell: 'trouble', message: event.message || 'the worker did not start' }));
+    const end = (why: string): void => {
+      if (this.ended) return;
+      this.ended = new Error(`What computes has stopped (${why}). Load the page again.`);
+      this.worker.terminate();
+      for (const { fail } of this.waiting.values()) fail(this.ended); // else whoever waits waits for ever
+      this.waiting.clear();
+      heard({ tell: 'trouble', message: this.ended.message, fatal: true });
+    };
+    this.worker.addEventListener('error', event => end(event.message || 'the worker did not start'));
+    this.worker.addEventListener('messageerror', () => end('an answer could not be read'));
   }
 
   call<K extends CallName>(call: K, args: Calls[K]['in'], transfer: Transferable[] = []): Promise<Calls[K]['out']> {
+    if (this.ended) return Promise.reject(this.ended);
     const id = this.next++;
     return new Promise((done, fail) => {
       this.waiting.set(id, { done, fail });

@@ -27,13 +27,13 @@ export function makeSvg(tag: string, attributes: Readonly<Record<string, string 
 
 let hiding: ReturnType<typeof setTimeout>;
 
-/** Tells what went wrong, long enough to be read. @param message one sentence */
-export function sayTrouble(message: string): void {
+/** Tells what went wrong, long enough to be read. @param message one sentence @param stays whether it stays, because nothing goes on */
+export function sayTrouble(message: string, stays = false): void {
   const toast = element('toast', HTMLDivElement);
   clearTimeout(hiding); // that of an earlier message would hide this one too soon
   toast.textContent = message;
   toast.hidden = false;
-  hiding = setTimeout(() => { toast.hidden = true; }, Math.max(9000, message.length * 90));
+  if (!stays) hiding = setTimeout(() => { toast.hidden = true; }, Math.max(9000, message.length * 90));
 }
 
 /** @param s seconds @returns 0:07.5, 12:30 or 1:02:03 */

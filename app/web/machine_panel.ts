@@ -19,6 +19,8 @@ export class MachinePanel {
   private readonly state = element('state', HTMLDivElement);
   private readonly text = element('state-text', HTMLSpanElement);
   private readonly bar = element('state-bar', HTMLProgressElement);
+  /** Nothing goes on: later news of progress change nothing. */
+  private over = false;
 
   private set(name: string, value: string, wide = false): void {
     let row = [...this.list.children].find(r => r.firstElementChild?.textContent === name);
@@ -30,6 +32,7 @@ export class MachinePanel {
   }
 
   busy(what: string, part: number): void {
+    if (this.over) return;
     this.state.dataset.kind = 'busy';
     if (this.text.textContent !== what) this.text.textContent = what; // a live region speaks whenever it is written
     this.bar.hidden = false;
@@ -37,12 +40,14 @@ export class MachinePanel {
   }
 
   ready(): void {
+    if (this.over) return;
     this.state.dataset.kind = 'ready';
-    this.text.textContent = 'Ready';
+    if (this.text.textContent !== 'Ready') this.text.textContent = 'Ready';
     this.bar.hidden = true;
   }
 
   bad(what: string): void {
+    this.over = true;
     this.state.dataset.kind = 'bad';
     this.text.textContent = what;
     this.bar.hidden = true;

@@ -1,10 +1,12 @@
 // The page: starts the worker, and joins what people do with what the model says.
-import { Client, ownScript } from './client.ts';
+import { Client } from './client.ts';
 import { clock, element, make, sayTrouble, showBars } from './elements.ts';
+import { keepOffline } from './keep_offline.ts';
 import { MachinePanel, whyNoGpu } from './machine_panel.ts';
 import { defaultStream, MOST_WINDOWS } from './protocol.ts';
 import type { Scored, StreamSettings, Told } from './protocol.ts';
 import { loadSample, SAMPLE_FILM_S, SAMPLES } from './sample_film.ts';
+import { wireSettings } from './settings_form.ts';
 import { Stage } from './stage.ts';
 import { Timeline } from './timeline.ts';
 
@@ -24,7 +26,21 @@ let sought = '';
 /** Whether the names of all drawings have been read. */
 let namesKnown = false;
 
-const fail = (error: unknown): void => sayTrouble(error instanceof Error ? error.message : String(error));
+/** Nothing is computed any more: a message that stays. */
+let stopped = false;
+
+function fail(error: unknown): void {
+  if (stopped) return;
+  sayTrouble(error instanceof Error ? error.message : String(error));
+  if (document.body.dataset.ready !== undefined) panel.ready(); // what failed is no longer under way
+}
+
+function stop(state: string, message: string): void {
+  if (stopped) return;
+  stopped = true;
+  panel.bad(state);
+  sayTrouble(message, true);
+}
 const attempt = (work: () => Promise<void>): void => void work().catch(fail);
 
 function heard(news: Told): void {
@@ -41,24 +57,17 @@ function heard(news: Told): void {
       timeline.addWindow({ timeS: news.timeS, variance: news.variance }, news.thumb);
       element('ask-button', HTMLButtonElement).disabled = element('find-button', HTMLButtonElement).disabled = false;
       if (following) choose(news.index);
-      return tally();
+      return timeline.tally();
     }
     case 'caption': {
       timeline.setCaption(news);
       if (timeline.points[current]) sayCaption();
-      return tally();
+      return timeline.tally();
     }
     case 'end': return ended();
     case 'machine': return panel.measured(news);
-    case 'trouble': return fail(new Error(news.message));
+    case 'trouble': return news.fatal ? stop('It stopped', news.message) : fail(new Error(news.message));
   }
-}
-
-function tally(): void {
-  const [windows, decodes] = [timeline.points.length, timeline.captions.length];
-  const line = element('tally', HTMLParagraphElement);
-  const skipped = windows - decodes;
-  line.replaceChildren(make('b', { text: String(windows) }), ` window${windows === 1 ? '' : 's'} · text decoded `, make('b', { text: String(decodes) }), decodes === 1 ? ' time' : ' times', windows ? ` · skipped ${skipped} (${Math.floor((100 * skipped) / windows)} %)` : '');
 }
 
 function ended(): void {
@@ -120,7 +129,7 @@ function begin(): number {
   showBars(element('ask-bars', HTMLOListElement), []);
   element('camera', HTMLButtonElement).setAttribute('aria-pressed', 'false');
   for (const button of document.querySelectorAll('#samples button')) button.setAttribute('aria-pressed', 'false');
-  tally();
+  timeline.tally();
   return ++turn;
 }
 
@@ -129,7 +138,16 @@ async function openFile(file: Blob, name: string): Promise<void> {
   const video = file.type.startsWith('video/') || /\.(mp4|m4v|mov|webm|mkv)$/i.test(name);
   if (video) stage.showVideo(file);
   else stage.showImage(file, name);
-  await client.call('open', { turn: mine, file, name, settings });
+  await send(mine, file, name);
+}
+
+/** Lets the worker look at a file; that another one was opened meanwhile is no trouble. */
+async function send(mine: number, file: Blob, name: string): Promise<void> {
+  try {
+    await client.call('open', { turn: mine, file, name, settings });
+  } catch (error) {
+    if (mine === turn) throw error;
+  }
 }
 
 async function openSample(name: string, button: HTMLButtonElement): Promise<void> {
@@ -139,45 +157,63 @@ async function openSample(name: string, button: HTMLButtonElement): Promise<void
   const canvas = make('canvas', { width: '240', height: '240' });
   canvas.getContext('2d')!.drawImage(image, 0, 0, 240, 240);
   const file = await new Promise<Blob | null>(done => canvas.toBlob(done, 'image/png'));
-  stage.showImage(file!, `Drawing: ${SAMPLES.find(([n]) => n === name)![1]}`);
-  if (mine === turn) await client.call('open', { turn: mine, file: file!, name: `${name}.png`, settings });
+  if (mine !== turn || !file) return; // another was opened while the drawing was loaded
+  stage.showImage(file, `Drawing: ${SAMPLES.find(([n]) => n === name)![1]}`);
+  await send(mine, file, `${name}.png`);
 }
 
 async function playSample(): Promise<void> {
+  await stage.loadSample();
   const mine = begin();
-  await stage.showSample();
+  stage.showSample();
   await client.call('live', { turn: mine, settings, atOnce: 8 });
   const step = 1 / settings.framesPerSecond;
   for (let t = 0; t < SAMPLE_FILM_S && mine === turn; t += step) {
     const bitmap = await stage.sampleFrame(t);
+    if (mine !== turn) return bitmap.close(); // it would be a frame of the next stream
     await client.call('frame', { bitmap, timeS: t }, [bitmap]);
     stage.seek(t);
   }
   if (mine === turn) await client.call('finish', null);
 }
 
+/** Whether the browser asks for the camera just now. */
+let asking = false;
+const watching = (): boolean => stage.shown === 'camera';
+
 async function useCamera(): Promise<void> {
-  if (stage.shown === 'camera') {
+  if (watching()) {
     begin();
     stage.stopCamera();
     await client.call('stop', null);
     return;
   }
+  if (asking) return; // pressed twice: the first camera would never be let go
   const button = element('camera', HTMLButtonElement);
+  asking = true;
   try {
     await stage.showCamera();
   } catch (error) {
     throw new Error(`The camera cannot be used: ${error instanceof DOMException && error.name === 'NotAllowedError' ? 'it was not allowed' : error instanceof DOMException && error.name === 'NotFoundError' ? 'there is none' : String(error)}.`);
+  } finally {
+    asking = false;
   }
-  for (;;) {
-    const mine = begin();
-    button.setAttribute('aria-pressed', 'true');
-    button.textContent = 'Stop the camera';
-    await client.call('live', { turn: mine, settings, atOnce: 1 });
-    await watchCamera(mine);
-    if (mine !== turn) break;
+  let mine = turn;
+  try {
+    do {
+      mine = begin();
+      button.setAttribute('aria-pressed', 'true');
+      button.textContent = 'Stop the camera';
+      await client.call('live', { turn: mine, settings, atOnce: 1 });
+      await watchCamera(mine);
+    } while (mine === turn);
+  } finally {
+    if (mine === turn) stage.stopCamera(); // it failed, nobody ended it
+    if (!watching()) {
+      button.textContent = 'Use the camera';
+      button.setAttribute('aria-pressed', 'false');
+    }
   }
-  button.textContent = 'Use the camera';
 }
 
 /** Sends frames until another stream begins or this one is full. What is faster than the model is dropped, because the next frame waits for the last. */
@@ -199,7 +235,6 @@ async function setLabels(): Promise<void> {
   const all = document.querySelector<HTMLInputElement>('input[name=bank]:checked')?.value === 'names';
   element('label-field', HTMLLabelElement).hidden = all;
   const labels = element('labels', HTMLTextAreaElement).value.split(/[,\n]/).map(l => l.trim()).filter(Boolean);
-  if (!all && labels.length === 0) return showBars(element('bars', HTMLOListElement), []);
   await client.call('labels', { labels: all ? 'names' : labels });
   if (namesKnown) panel.ready();
   refresh();
@@ -207,7 +242,9 @@ async function setLabels(): Promise<void> {
 
 async function find(): Promise<void> {
   if (!sought) return timeline.showFound(undefined);
+  const mine = turn;
   const { curve, best } = await client.call('find', { text: sought });
+  if (mine !== turn) return; // of the last stream
   timeline.showFound(curve);
   const point = timeline.points[best];
   if (point) element('found', HTMLOutputElement).textContent = `nearest at ${clock(point.timeS)} (${curve[best]!.toFixed(2)})`;
@@ -219,8 +256,10 @@ async function find(): Promise<void> {
 
 async function ask(): Promise<void> {
   const answers = element('answers', HTMLInputElement).value.split(',').map(a => a.trim()).filter(Boolean);
-  if (current < 0) return;
-  showBars(element('ask-bars', HTMLOListElement), await client.call('ask', { index: current, question: element('question', HTMLInputElement).value.trim(), answers }));
+  if (current < 0) throw new Error('There is no picture yet; open one first.');
+  const mine = turn;
+  const said = await client.call('ask', { index: current, question: element('question', HTMLInputElement).value.trim(), answers });
+  if (mine === turn) showBars(element('ask-bars', HTMLOListElement), said);
 }
 
 function wire(): void {
@@ -255,7 +294,7 @@ function wire(): void {
     sought = element('sought', HTMLInputElement).value.trim();
     return find();
   });
-  wireSettings();
+  wireSettings(() => settings, wanted => { settings = wanted; });
   timeline.chosen = index => {
     following = false;
     stage.seek(timeline.points[index]!.timeS);
@@ -273,19 +312,6 @@ function drawSamples(): void {
     button.addEventListener('click', () => attempt(() => openSample(name, button)));
     return button;
   }));
-}
-
-function wireSettings(): void {
-  const form = element('settings', HTMLFormElement);
-  for (const input of form.querySelectorAll('input')) {
-    const name = input.name as keyof StreamSettings;
-    input.value = String(settings[name]);
-    input.addEventListener('change', () => {
-      if (input.value !== '' && input.checkValidity()) settings = { ...settings, [name]: Number(input.value) };
-      else input.value = String(settings[name]);
-    });
-  }
-  form.addEventListener('submit', event => event.preventDefault());
 }
 
 /** Nothing can be opened before the model is there. */
@@ -319,20 +345,4 @@ async function start(): Promise<void> {
   document.body.dataset.ready = '';
 }
 
-/** Stores the page for the time without a network; a private window may refuse, which changes nothing else. */
-async function keepOffline(version: string): Promise<void> {
-  const note = element('offline', HTMLElement);
-  try {
-    await navigator.serviceWorker.register(ownScript(`/offline.js?version=${version}`), { updateViaCache: 'none' });
-    await navigator.serviceWorker.ready;
-    note.textContent = 'The page is stored and works without a network.';
-    document.body.dataset.offline = '';
-  } catch {
-    note.textContent = 'The page could not be stored here, so it needs its server.';
-  }
-}
-
-start().catch(error => {
-  panel.bad('It did not start');
-  fail(error);
-});
+start().catch(error => stop('It did not start', error instanceof Error ? error.message : String(error)));

@@ -74,7 +74,8 @@ export type Told =
   | { tell: 'end'; turn: number }
   | { tell: 'names' }
   | { tell: 'machine'; times: StageTime[]; liveBytes: number; peakBytes: number }
-  | { tell: 'trouble'; message: string };
+  /** `fatal`: nothing is computed any more. */
+  | { tell: 'trouble'; message: string; fatal?: boolean };
 
 export type Request = { [K in CallName]: { id: number; call: K; args: Calls[K]['in'] } }[CallName];
 export type Reply = { id: number; result?: unknown; error?: string };

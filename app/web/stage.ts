@@ -63,8 +63,13 @@ export class Stage {
     this.video.src = this.take(file);
   }
 
-  async showSample(): Promise<void> {
+  /** Loads the drawings of the sample film. */
+  async loadSample(): Promise<void> {
     this.drawings = this.drawings.length ? this.drawings : await Promise.all(SAMPLES.map(([name]) => loadSample(name)));
+  }
+
+  /** Shows the sample film, once it is loaded. */
+  showSample(): void {
     this.show('sample');
     this.sampleS = 0;
     drawSampleFilm(this.canvas, this.drawings, 0);
@@ -87,9 +92,11 @@ export class Stage {
     await this.video.play();
   }
 
-  /** The middle square of what the camera sees, as small as the model needs it. */
+  /** The middle square of what the camera sees, as small as the model needs it. @throws Error when the camera is gone */
   async cameraFrame(): Promise<ImageBitmap | undefined> {
     const { videoWidth: w, videoHeight: h } = this.video;
+    const { srcObject } = this.video;
+    if (this.shown === 'camera' && srcObject instanceof MediaStream && srcObject.getVideoTracks().every(t => t.readyState === 'ended')) throw new Error('The camera was unplugged or switched off.'); // its last picture would stay for ever
     if (this.shown !== 'camera' || !w) return undefined;
     const side = Math.min(w, h);
     return createImageBitmap(this.video, (w - side) >> 1, (h - side) >> 1, side, side, { resizeWidth: 160, resizeHeight: 160, resizeQuality: 'medium' });

@@ -70,6 +70,13 @@ export class Timeline {
     this.draw();
   }
 
+  /** Says how many windows there are, and at how many of them text was decoded. */
+  tally(): void {
+    const [windows, decodes] = [this.points.length, this.captions.length];
+    const skipped = windows - decodes;
+    element('tally', HTMLParagraphElement).replaceChildren(make('b', { text: String(windows) }), ` window${windows === 1 ? '' : 's'} · text decoded `, make('b', { text: String(decodes) }), decodes === 1 ? ' time' : ' times', windows ? ` · skipped ${skipped} (${Math.floor((100 * skipped) / windows)} %)` : '');
+  }
+
   showFound(curve: Float32Array | undefined): void {
     this.found = curve;
     this.draw();
@@ -167,7 +174,8 @@ export class Timeline {
     return out;
   }
 
-  private foundCurve(found: Float32Array, x: (timeS: number) => number, floor: number): SVGElement[] {
+  private foundCurve(all: Float32Array, x: (timeS: number) => number, floor: number): SVGElement[] {
+    const found = all.subarray(0, this.points.length); // the worker may know a window before it is told here
     const [low, high] = [Math.min(...found), Math.max(...found)];
     const y = (c: number): number => floor - 8 - ((c - low) / Math.max(1e-6, high - low)) * (floor - 12 - TOP);
     const best = found.indexOf(high);

@@ -92,6 +92,21 @@ inBrowser('drawings are named, labels are taken as they are typed', async () => 
   await page.click('#ask-button');
   await page.waitForSelector('#ask-bars li');
   assert.is(await top(page, '#ask-bars'), 'a musical instrument');
+  await page.fill('#question', ' ');
+  await page.click('#ask-button');
+  await page.waitForFunction(() => /^ask: the question is empty/.test(document.querySelector('#toast:not([hidden])')?.textContent ?? ''));
+  await page.fill('#question', 'is it '.repeat(20_000));
+  await page.click('#ask-button');
+  await page.waitForFunction(() => /^ask: the question has more than \d+ tokens/.test(document.querySelector('#toast:not([hidden])')?.textContent ?? ''));
+  await page.fill('#question', 'What is this?');
+  await page.fill('#labels', ' , ');
+  await page.waitForFunction(() => document.querySelectorAll('#bars li').length === 0);
+  await page.locator('#samples button').nth(1).click();
+  await page.waitForFunction(() => document.querySelector('#tally b')?.textContent === '1');
+  await page.waitForTimeout(400);
+  assert.is(await page.locator('#bars li').count(), 0, 'labels that were taken away do not come back');
+  await page.fill('#labels', 'guitar, bowl of soup');
+  await page.waitForFunction(() => document.querySelectorAll('#bars li').length === 2);
   await page.waitForSelector('input[value=names]:enabled');
   await page.check('input[value=names]', { force: true });
   await page.waitForFunction(() => document.querySelectorAll('#bars li').length === 8);
@@ -138,7 +153,16 @@ inBrowser('a file that is none is told in one sentence', async () => {
 
 inBrowser('the camera is watched and let go', async () => {
   const { page, trouble } = await opened();
-  await page.click('#camera');
+  await page.evaluate(() => {
+    const asked: MediaStream[] = ((globalThis as { asked?: MediaStream[] }).asked = []);
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async wish => {
+      const stream = await ask(wish);
+      asked.push(stream);
+      return stream;
+    };
+    for (let n = 0; n < 2; n++) document.querySelector<HTMLButtonElement>('#camera')!.click(); // pressed twice
+  });
   await page.waitForFunction(() => Number(document.querySelector('#tally b')?.textContent) >= 5);
   assert.is(await page.getAttribute('#camera', 'aria-pressed'), 'true');
   assert.ok(await page.evaluate(() => (document.querySelector('#video') as HTMLVideoElement).srcObject !== null));
@@ -148,6 +172,18 @@ inBrowser('the camera is watched and let go', async () => {
   const seen = await windows(page);
   await page.waitForTimeout(600);
   assert.is(await windows(page), seen);
+  const live = (): Promise<number> => page.evaluate(() => (globalThis as { asked?: MediaStream[] }).asked!.flatMap(s => s.getTracks()).filter(t => t.readyState === 'live').length);
+  assert.is(await live(), 0, 'no camera stays on');
+  await page.click('#camera');
+  await page.waitForFunction(() => Number(document.querySelector('#tally b')?.textContent) >= 1);
+  assert.is(await live(), 1);
+  await page.evaluate(() => ((document.querySelector('#video') as HTMLVideoElement).srcObject as MediaStream).getTracks().forEach(t => t.stop())); // as if it were unplugged
+  await page.waitForFunction(() => /unplugged or switched off/.test(document.querySelector('#toast:not([hidden])')?.textContent ?? ''));
+  await page.waitForFunction(() => document.querySelector('#camera')?.textContent === 'Use the camera');
+  await page.evaluate(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')); });
+  await page.click('#camera');
+  await page.waitForFunction(() => document.querySelector('#toast:not([hidden])')?.textContent === 'The camera cannot be used: it was not allowed.');
+  assert.equal([await page.textContent('#camera'), await page.getAttribute('#camera', 'aria-pressed')], ['Use the camera', 'false']);
   assert.equal(trouble, []);
 });
 
@@ -161,6 +197,25 @@ inBrowser('everything has a name and a role, nothing is wider than a telephone',
   await page.setViewportSize({ width: 360, height: 740 });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways on a narrow screen');
   await page.setViewportSize({ width: 1200, height: 900 });
+});
+
+inBrowser('a worker or a model that does not load, or stops, is told and stays told', async () => {
+  const { browser, web } = await opened();
+  const broken = async (pattern: string): Promise<Page> => {
+    const page = await (await browser.newContext({ serviceWorkers: 'block' })).newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    await page.route(pattern, route => route.abort());
+    await page.goto(web.url);
+    return page;
+  };
+  for (const [pattern, said] of [['**/worker.js', /the worker did not start.*Load the page again/], ['**/model/model.safetensors', /model\.safetensors/]] as const) {
+    const page = await broken(pattern);
+    await page.waitForFunction(() => document.querySelector('#state-text')?.textContent === 'It did not start' || document.querySelector('#state-text')?.textContent === 'It stopped');
+    await page.waitForSelector('#toast:not([hidden])');
+    assert.match((await page.textContent('#toast')) ?? '', said);
+    assert.is(await page.getAttribute('#state', 'data-kind'), 'bad');
+    await page.context().close();
+  }
 });
 
 inBrowser('after the first load it works without a network and without its server', async () => {
