@@ -95,7 +95,7 @@ export interface YesNo extends Share {
 }
 
 /**
- * Accuracy, precision, recall and F1 of yes/no answers; yes is the positive answer, everything that is not yes counts as no (as POPE's own script does).
+ * Accuracy, precision, recall and F1 of yes/no answers; yes is the positive answer. As in POPE's own script an answer is no when its first sentence has the word no or not, and yes otherwise.
  * @param items answered questions whose truth is yes or no @returns per cent @throws RangeError for a truth that is neither
  */
 export function yesNoAccuracy(items: readonly Answered[]): YesNo {
@@ -103,7 +103,7 @@ export function yesNoAccuracy(items: readonly Answered[]): YesNo {
   items.forEach(({ answer, truth }, i) => {
     const real = plainAnswer(typeof truth === 'string' ? truth : truth[0] ?? '');
     if (real !== 'yes' && real !== 'no') throw new RangeError(`yesNoAccuracy: the truth of question ${i} is "${real}", expected yes or no`);
-    const said = plainAnswer(answer) === 'yes';
+    const said = !/(^| )(no|not)( |$)/.test(plainAnswer(answer).split('.')[0]!.replaceAll(',', ''));
     if (said) real === 'yes' ? tp++ : fp++;
     else real === 'yes' ? fn++ : tn++;
   });
