@@ -144,6 +144,9 @@ function headerOf(name: string, where: string, fields: Fields): ManifestHeader {
     const list = fields[key];
     if (list !== undefined && !(Array.isArray(list) && list.length > 0 && list.every(v => typeof v === 'string' && v.trim() !== ''))) fail(`${key} is ${JSON.stringify(list)?.slice(0, 60)}, expected a list of texts`);
   }
+  const { classes = [] } = fields as ManifestHeader;
+  const twice = classes.find((c, i) => classes.indexOf(c) !== i);
+  if (twice !== undefined) fail(`classes has ${JSON.stringify(twice)} twice, expected different texts (equal ones cannot be told apart)`);
   for (const key of ['name', 'query'] as const) if (fields[key] !== undefined && typeof fields[key] !== 'string') fail(`${key} is ${JSON.stringify(fields[key])}, expected a text`);
   if (frames !== undefined && !(Number.isInteger(frames) && frames >= 1)) fail(`frames is ${JSON.stringify(frames)}, expected a whole number of at least 1`);
   return fields as ManifestHeader;

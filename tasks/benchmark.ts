@@ -7,7 +7,6 @@ import { Tensor } from '../engine/tensor.ts';
 import type { Clip, Picture, VLJEPA } from '../model/vl_jepa.ts';
 import { checkQuestion } from './ask.ts';
 import { ensembleBank, labelBank } from './classify.ts';
-import type { LabelBank } from './classify.ts';
 import { dotRows } from './mean_vector.ts';
 import { bootstrap, classMeanRecall, ranks, recall, topKAccuracy } from './metrics.ts';
 import { isRight, plainAnswer, popeAccuracy, tallyAccuracy, tripletAccuracy, vqaAccuracy } from './metrics_answers.ts';
@@ -159,14 +158,14 @@ async function runRetrieval(model: VLJEPA, { items, vectors, dim }: Embedded): P
   };
 }
 
-/** The best candidate; of equally good ones a wrong one, since a tie counts against the model. */
-function chosen(scores: Float32Array, from: readonly number[], bank: LabelBank, truth: readonly string[]): string {
-  let best = -1;
-  for (const c of from) {
-    const better = best < 0 || scores[c]! > scores[best]!;
-    if (better || (scores[c] === scores[best] && !isRight({ answer: bank.labels[c]!, truth }))) best = c;
-  }
-  return bank.labels[best]!;
+/**
+ * The best candidate; of equally good ones a wrong one, since a tie counts against the model, as does a NaN.
+ * @param scores cosines by place @param from places of the candidates, at least one @param labels by place @param truth accepted answers @returns its text
+ */
+export function chosen(scores: ArrayLike<number>, from: readonly number[], labels: readonly string[], truth: readonly string[]): string {
+  const top = from.reduce((a, c) => Math.max(a, scores[c]!), -Infinity);
+  const best = from.filter(c => !(scores[c]! < top)); // all of them where one is NaN
+  return labels[best.find(c => !isRight({ answer: labels[c]!, truth })) ?? best[0]!]!;
 }
 
 async function runVqa(model: VLJEPA, { name, header }: Manifest, { items, vectors, dim }: Embedded): Promise<Part> {
@@ -186,7 +185,7 @@ async function runVqa(model: VLJEPA, { name, header }: Manifest, { items, vector
     for (let r = 0; r < scores.length / width; r++) {
       const item = items[start + r]!;
       const from = lists[start + r]!.map(c => place.get(c)!);
-      answered.push({ answer: chosen(scores.subarray(r * width, (r + 1) * width), from, bank, item.answers), truth: item.answers, ...(item.group !== undefined && { group: item.group }) });
+      answered.push({ answer: chosen(scores.subarray(r * width, (r + 1) * width), from, bank.labels, item.answers), truth: item.answers, ...(item.group !== undefined && { group: item.group }) });
     }
   }
   bank.vectors.dispose();

@@ -46,6 +46,7 @@ test('faults name the file and the line', async () => {
     ['x.jsonl', lines({ label: 'b' }), /line 1: image is missing/],
     ['x.jsonl', lines({ task: 'dance' }, { image: 'a' }), /line 1: task is "dance", expected one of class, retrieval, /],
     ['x.jsonl', lines({ task: 'class', classes: [''] }, { image: 'a', label: 'b' }), /line 1: classes is \[""\], expected a list of texts/],
+    ['x.jsonl', lines({ task: 'class', classes: ['crane', 'cat', 'crane'] }, { image: 'a', label: 'cat' }), /line 1: classes has "crane" twice, expected different texts/],
     ['x.jsonl', lines({ image: 'a' }), /line 1: the fields image name no task/],
     ['x.jsonl', lines({ image: 'a', question: 'q', answer: ['x', ' '] }), /line 1: answer\[1\] is " ", expected a text/],
     ['x.jsonl', lines({ references: ['a'] }), /image is missing, expected image or prediction beside references/],

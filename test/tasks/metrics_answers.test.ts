@@ -1,3 +1,4 @@
+import { chosen } from '../../tasks/benchmark.ts';
 import { classMeanRecall, boundaryF1, topKAccuracy } from '../../tasks/metrics.ts';
 import { popeAccuracy, tallyAccuracy, tripletAccuracy, vqaAccuracy, yesNoAccuracy } from '../../tasks/metrics_answers.ts';
 import { assert, close, suite } from '../harness.ts';
@@ -29,8 +30,15 @@ test('POPE: mean of three settings; precision, recall, F1 and yes ratio with yes
   const report = popeAccuracy([...of('random', 'yy nn'), ...of('popular', 'yy yn'), ...of('adversarial', 'yn ny')]);
   close([report.accuracy, report.random.accuracy, report.popular.accuracy, report.adversarial.accuracy], [50, 100, 50, 0], { abs: 1e-12, name: 'settings' });
   assert.equal(yesNoAccuracy(of('x', 'ny nn')).f1, 0, 'never yes');
+  for (const [answer, yes] of [['Yes, there is a dog. No cat.', 100], ['There is.', 100], ['No, there is not', 0], ['it is not there', 0], ['a knot', 100]] as const) assert.is(yesNoAccuracy([{ answer, truth: 'yes' }]).yesRatio, yes, answer);
   assert.throws(() => popeAccuracy(of('random', 'yy')), /no question of "popular"/);
   assert.throws(() => yesNoAccuracy([{ answer: 'yes', truth: 'maybe' }]), /truth of question 0 is "maybe", expected yes or no/);
+});
+
+test('a candidate that is as near as the right one, or a NaN, is chosen in its place', () => {
+  const [labels, all] = [['Yes', 'no', 'perhaps'], [0, 1, 2]];
+  for (const [scores, said] of [[[0.9, 0.1, 0.2], 'Yes'], [[0.9, 0.1, 0.9], 'perhaps'], [[0.1, 0.9, 0.2], 'no'], [[NaN, NaN, NaN], 'no'], [[0.9, NaN, 0.1], 'no']] as const) assert.is(chosen(scores, all, labels, ['yes']), said, String(scores));
+  assert.is(chosen([0.9, 0.95, 0.1], [2, 0], labels, ['yes']), 'Yes', 'only candidates count');
 });
 
 test('a triplet is right only when the pair beats both negatives; ties and NaN are wrong', () => {
