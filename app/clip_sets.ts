@@ -80,12 +80,12 @@ export async function trainedItems(model: VLJEPA, e4: E4, heldOut: boolean): Pro
 }
 
 /**
- * What neighbours are looked up in: one clip of every concept by each of three training artists, motions in turn.
- * @param model whose preprocessing counts @param e4 the list @returns [3 · concepts]
+ * What neighbours are looked up in: one clip of every concept by each of some training artists, motions in turn.
+ * @param model whose preprocessing counts @param e4 the list @param artists who have drawn every concept @returns [artists · concepts]
  */
-export async function galleryItems(model: VLJEPA, e4: E4): Promise<ClipItem[]> {
+export async function galleryItems(model: VLJEPA, e4: E4, artists: readonly Artist[] = GALLERY_ARTISTS): Promise<ClipItem[]> {
   const bytes = model.config.vision.cropSize ** 2 * 3;
-  const sets = await smallSets(model, e4, GALLERY_ARTISTS);
+  const sets = await smallSets(model, e4, artists);
   return sets.flatMap(({ concepts, pixels }, a) => concepts.map((concept, i) => {
     const at = (k: number): Uint8Array => pixels.subarray(k * bytes, (k + 1) * bytes);
     return { concept, motion: (i + 3 * a) % MOTIONS.length, drawing: at(i), backdrop: at((i * 7 + 3) % concepts.length), random: new CounterRandom(CLIP_SEED, a, i, GALLERY_STREAM) };

@@ -28,8 +28,8 @@ export interface JoinedFigures {
   text: string;
   /** All seeds together. */
   curve: DecodeCurve;
-  /** Uniform decodes per adaptive decode at equal CIDEr-D, at the uniform rate nearest to 1 Hz, over seeds. */
-  ratio: Spread | undefined;
+  /** Uniform decodes per adaptive decode at equal CIDEr-D, at the uniform rate nearest to 1 Hz, over the seeds that have one; over all where their number is missing. */
+  ratio: (Spread & { seeds?: number }) | undefined;
   /** The same at each uniform rate, over the seeds whose adaptive curve crosses that score. */
   ratios: { uniformHz: number; seeds: number; ratio: Spread }[];
   /** CIDEr-D at each rate over all seeds, both with averages, and adaptive less uniform with its range over seeds. */
@@ -112,7 +112,7 @@ export async function joinedFigures(model: VLJEPA, pool: readonly ClipItem[], na
   const headlines = each.flatMap(e => headline(e)?.ratio ?? []);
   return {
     seeds: seeds.length, streams: count, clips: settings.clips, seconds: curve.seconds, annotations: curve.annotations, text, curve,
-    ratio: headlines.length ? spreadOf(headlines) : undefined,
+    ratio: headlines.length ? { ...spreadOf(headlines), seeds: headlines.length } : undefined,
     ratios: rates.map(uniformHz => {
       const found = each.flatMap(e => e.ratios.filter(r => meant(r.uniformHz) === uniformHz).map(r => r.ratio));
       return { uniformHz, seeds: found.length, ratio: spreadOf(found) };

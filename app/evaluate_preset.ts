@@ -1,6 +1,6 @@
 // `vl-jepa eval --preset nano`: one report of everything the small model does, every figure beside its baselines and controls (Node only: drawings come from npm packages).
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GALLERY_ARTISTS, TEST_ARTIST } from '../data/e4.ts';
 import { QUESTIONS, clipCaptions } from '../data/questions.ts';
@@ -176,16 +176,17 @@ async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, mo
   const decoder = await decoderOf(folder, model);
   const texts = movingCaptions(names);
   const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
+  const artists = GALLERY_ARTISTS.filter(a => a !== stage.artist); // else the nearest drawing is the one that is asked about
   let drawn: DrawnClips | undefined;
-  const gallery = async (): Promise<DrawnClips> => (drawn ??= drawClips(await galleryItems(model, e4), model.config.vision.cropSize));
+  const gallery = async (): Promise<DrawnClips> => (drawn ??= drawClips(await galleryItems(model, e4, artists), model.config.vision.cropSize));
   try {
     const pictures = await part('pictures', () => pictureFigures(stage));
     const { ways, examples, question } = await part('captions', () => captionPart(stage, names, bank, decoder));
-    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', async () => neighbourFigures(model.device, drawClips(items, model.config.vision.cropSize), await gallery(), GALLERY_ARTISTS.length));
+    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', async () => neighbourFigures(model.device, drawClips(items, model.config.vision.cropSize), await gallery(), artists.length));
     const retrieved = await part('captions of the nearest clips', async () => retrievedPart(stage, names, await gallery(), nearest));
     const figures = await part('joined clips', () => joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)));
     const { clips, captions, object, motion } = await part('clips, every split and control', () => clipPart(stage, names, decoder));
-    return { artist: stage.artist, pictures, clips, questions: { object, motion, caption: question }, neighbours, captions: { ...captions, [UNSEEN]: { ...ways, ...retrieved } }, examples, joined: figures, training: await trainingOf(folder) };
+    return { artist: stage.artist, pictures, clips, questions: { object, motion, caption: question }, neighbours, captions: { ...captions, [UNSEEN]: { ...ways, ...retrieved } }, examples, joined: figures, training: await trainingOf(folder, stage.artist) };
   } finally {
     bank.vectors.dispose();
     decoder?.dispose();
@@ -203,10 +204,10 @@ async function keptParts(path: string, key: string): Promise<Kept> {
   return known?.key === key ? known : { key, parts: {} };
 }
 
-/** What metrics.json says of training. @param folder of a checkpoint @returns nothing that was not run */
-export async function trainingOf(folder: string): Promise<TrainingMetrics> {
+/** What metrics.json says of training. @param folder of a checkpoint @param artist that is measured: the baselines there are those of the test artist @returns nothing that was not run */
+export async function trainingOf(folder: string, artist: string = TEST_ARTIST): Promise<TrainingMetrics> {
   const { baselines, trainingControls, seeds, objectives } = (await readJson<TrainingMetrics>(join(folder, 'metrics.json'))) ?? {};
-  return { ...(baselines && { baselines }), ...(trainingControls && { trainingControls }), ...(seeds !== undefined && { seeds }), ...(objectives && { objectives }) };
+  return { ...(baselines && artist === TEST_ARTIST && { baselines }), ...(trainingControls && { trainingControls }), ...(seeds !== undefined && { seeds }), ...(objectives && { objectives }) };
 }
 
 /**
@@ -221,7 +222,7 @@ export async function evaluatePreset(options: PresetOptions): Promise<Evaluation
   try {
     await mkdir(out, { recursive: true });
     const [path, weights] = [join(out, 'evaluation.parts.json'), await weightsOf(folder)];
-    const kept = await keptParts(path, [weights, options.artist ?? TEST_ARTIST, options.most ?? 'all', device.adapter.notice].join(' '));
+    const kept = await keptParts(path, [weights, options.artist ?? TEST_ARTIST, options.most ?? 'all', JSON.stringify(options.joined ?? {}), device.adapter.notice].join(' '));
     const part: Part = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
       const found = kept.parts[name];
       if (!json) console.error(`${name}${found ? `: measured before, in ${found.seconds.toFixed(0)} s` : ''}`);
@@ -234,16 +235,21 @@ export async function evaluatePreset(options: PresetOptions): Promise<Evaluation
     };
     const figures = await measure(model, folder, options, part);
     const seconds = Object.values(kept.parts).reduce((t, p) => t + p.seconds, 0);
-    const command = `vl-jepa eval --preset ${preset}${options.model ? ` --model ${shortPath(folder)}` : ''}${options.most ? ` --most ${options.most}` : ''}`;
+    const command = commandOf(options, folder);
     const result: Evaluation = { preset, checkpoint: shortPath(folder), weights, measured: { date: new Date().toISOString().slice(0, 10), adapter: device.adapter.notice, seconds, command }, ...figures };
     await writeFileAtomic(join(out, 'evaluation.json'), `${JSON.stringify(result, null, 1)}\n`);
     await writeFileAtomic(join(out, 'evaluation.html'), evaluationPage(result));
+    await rm(path, { force: true }); // what was asked for is there: the next run measures anew
     if (!json) for (const line of [...evaluationLines(result), '', `report      ${join(out, 'evaluation.html')}`]) console.log(line);
     return result;
   } finally {
     model.dispose();
   }
 }
+
+/** What makes the same figures again. @param options of the run @param folder of the checkpoint @returns command line */
+export const commandOf = ({ preset, model, artist, most }: Pick<PresetOptions, 'preset' | 'model' | 'artist' | 'most'>, folder: string): string =>
+  `vl-jepa eval --preset ${preset}${model ? ` --model ${shortPath(folder)}` : ''}${artist !== undefined && artist !== TEST_ARTIST ? ` --artist ${artist}` : ''}${most ? ` --most ${most}` : ''}`;
 
 /** SHA-256 of a checkpoint's weights and, where it has one, of its decoder's. */
 async function weightsOf(folder: string): Promise<string> {
@@ -252,7 +258,7 @@ async function weightsOf(folder: string): Promise<string> {
 }
 
 /**
- * The newest figures of a preset: those just measured into a folder, else those that ship with the checkpoint; of the weights that lie there alone.
+ * The newest figures of a preset: those just measured into a folder, else those that ship with the checkpoint; of the weights that lie there alone, and of every clip of the test artist.
  * @param preset name @param out folder of reports @returns undefined where these weights were not measured
  */
 export async function knownEvaluation(preset: string, out: string): Promise<Evaluation | undefined> {
@@ -260,7 +266,7 @@ export async function knownEvaluation(preset: string, out: string): Promise<Eval
   const weights = await weightsOf(folder).catch(() => undefined);
   for (const path of [join(out, 'evaluation.json'), join(folder, 'evaluation.json')]) {
     const known = await readJson<Evaluation>(path);
-    if (known?.weights === weights && weights !== undefined) return { ...known!, training: await trainingOf(folder) };
+    if (known?.weights === weights && weights !== undefined && !/ --(most|artist) /.test(known!.measured.command)) return { ...known!, training: await trainingOf(folder) };
   }
   return undefined;
 }

@@ -22,10 +22,13 @@ export interface Table {
 
 const one = (v: number): string => v.toFixed(1);
 const range = ([low, high]: readonly [number, number], digits = 1): string => `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
-const share = ({ percent, interval }: Share): string[] => [one(percent), range(interval)];
+/** Of nothing there is no share. */
+const share = ({ percent, interval, n }: Share): string[] => (n ? [one(percent), range(interval)] : ['–', '']);
 const row = (kind: RowKind, label: string, ...cells: string[]): Row => ({ label, kind, cells });
 const recallRow = (kind: RowKind, label: string, r: { r1: number; r5: number; r10: number; interval?: [number, number] }): Row => row(kind, label, one(r.r1), r.interval ? range(r.interval) : '', one(r.r5), one(r.r10));
-const chanceRow = (label: string, n: number): Row => recallRow('chance', label, { r1: 100 / n, r5: 500 / n, r10: 1000 / n });
+/** What guessing gives is often far below one per cent. */
+const guess = (v: number): string => (v < 1 ? v.toFixed(2) : one(v));
+const chanceRow = (label: string, percent: number): Row => row('chance', label, guess(percent), '', guess(5 * percent), guess(10 * percent));
 const RECALL = ['R@1', '95 %', 'R@5', 'R@10'];
 
 function pictureTable({ pictures: { n, pictureToText, textToPicture, classification }, training: { baselines = {} } }: Evaluation): Table {
@@ -34,7 +37,7 @@ function pictureTable({ pictures: { n, pictureToText, textToPicture, classificat
     rows: [
       recallRow('own', 'picture → name', pictureToText), recallRow('own', 'name → picture', textToPicture),
       ...Object.entries(baselines).filter(([name]) => name !== 'chance').map(([name, b]) => recallRow(/texts, \d+ steps/.test(name) ? 'control' : 'baseline', name, b)),
-      chanceRow('chance', classification.candidates.names),
+      chanceRow('chance', 100 / classification.candidates.names),
     ],
   };
 }
@@ -46,7 +49,7 @@ function retrievalTable({ clips: { splits, chance } , neighbours }: Evaluation):
     rows: [
       recallRow('own', 'text → clip', videoOfCaption), recallRow('own', 'clip → text', captionOfVideo), recallRow('own', '"What is in the video?" → name', object),
       ...Object.entries(neighbours).map(([name, { object: o }]) => recallRow('baseline', `name of the nearest clip, ${name}`, o)),
-      row('chance', 'chance, names', one(chance.object), '', one(5 * chance.object), one(10 * chance.object)),
+      chanceRow('chance, names', chance.object),
     ],
   };
 }
@@ -69,7 +72,7 @@ function questionTable({ questions, clips: { splits, controls, wordings, chance 
     title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame, or frames in another order, say nothing about motion.',
     rows: [
       ...Object.values(questions).map(q => row('own', `"${q.question}" of ${q.candidates.toLocaleString('en')}`, ...share(q), String(q.n))),
-      ...others.flatMap(([name, { object, motion }]) => [row('own', `motion; ${name}`, ...share(motion), String(motion.n)), row('own', `object; ${name}`, one(object.r1), range(object.interval), String(object.n))]),
+      ...others.flatMap(([name, { object, motion }]) => [row('own', `motion; ${name}`, ...share(motion), String(motion.n)), row('own', `object; ${name}`, ...share({ percent: object.r1, interval: object.interval, n: object.n }), String(object.n))]),
       ...Object.entries(wordings).map(([question, s]) => row('own', `"${question}"`, ...share(s), String(s.n))),
       ...Object.entries(neighbours).map(([name, { motion }]) => row('baseline', `motion of the nearest clip, ${name}`, ...share(motion), String(motion.n))),
       ...Object.entries(controls).map(([name, s]) => row(name.startsWith('backwards') ? 'own' : 'control', `motion, ${name}`, ...share(s), String(s.n))),
@@ -90,7 +93,7 @@ const NAMES: Readonly<Record<string, string>> = { greedy: 'decoder, greedy', bea
 
 /** The headline of selective decoding. @param joined figures @returns one sentence */
 export const ratioSentence = ({ ratio, seeds }: JoinedFigures): string => ratio === undefined ? 'The adaptive curve reaches no score of the uniform one: there is no ratio.'
-  : `At the uniform rate nearest to 1 Hz adaptive decoding needs ${ratio.median.toFixed(2)} times fewer decodes for equal CIDEr-D (median of ${seeds} seeds, ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}; the paper has 2.85 on other data).`;
+  : `At the uniform rate nearest to 1 Hz adaptive decoding needs ${ratio.median.toFixed(2)} times fewer decodes for equal CIDEr-D (median of ${ratio.seeds === undefined || ratio.seeds === seeds ? seeds : `${ratio.seeds} of ${seeds}`} seeds, ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}; the paper has 2.85 on other data).`;
 
 const spread = ({ median, low, high }: Spread, digits = 2): string[] => [median.toFixed(digits), `${low.toFixed(digits)} to ${high.toFixed(digits)}`];
 

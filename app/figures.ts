@@ -65,12 +65,18 @@ export async function nameFigures(model: VLJEPA, predictions: Tensor, concepts: 
     names: first(ranks(all, list.length, concepts)),
     objects: first(ranks(among, objects.length, shown.map(i => seat.get(concepts[i]!)!))),
     subgroups: first(ranks(await scoresOf(keys.map(k => subgroupName(e4, k))), keys.length, truth)),
-    subgroupOfNearest: shareOf(concepts.map((_, i) => {
-      const row = all.subarray(i * list.length, (i + 1) * list.length);
-      return place.get(list[row.indexOf(row.reduce((a, b) => Math.max(a, b)))]!.subgroup) === truth[i];
-    })),
+    subgroupOfNearest: shareOf(concepts.map((_, i) => allNearestOf(all.subarray(i * list.length, (i + 1) * list.length), c => place.get(list[c]!.subgroup) === truth[i]))),
     candidates: { names: list.length, objects: objects.length, subgroups: keys.length },
   };
+}
+
+/**
+ * Whether the nearest of all candidates is a right one. A wrong one that is equally near makes it wrong, as does a NaN.
+ * @param scores [C] of one query @param right which candidates are @returns whether it is
+ */
+export function allNearestOf(scores: Float32Array, right: (candidate: number) => boolean): boolean {
+  const best = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  return scores.length > 0 && !Number.isNaN(best) && scores.every((s, c) => s !== best || right(c));
 }
 
 /** A subgroup in words. @param e4 the list @param key of the subgroup @returns such as "food fruit" */

@@ -75,6 +75,22 @@ test.when(isNode, WHY, 'the report says what was measured, what was not run, and
   assert.match(evaluationLines({ ...bare, joined: { ...bare.joined, ratio: undefined } }).at(-1)!, /there is no ratio/);
 });
 
+test.when(isNode, WHY, 'a tie with a wrong subgroup is wrong; the command and the number of seeds are those that were', async () => {
+  const { allNearestOf } = await import('../../app/figures.ts');
+  const right = (c: number): boolean => c < 2;
+  assert.equal([[0.5, 0.5, 0.1], [0.5, 0.1, 0.5], [0.1, 0.2, 0.3], [NaN, 0.1, 0.1], []].map(s => allNearestOf(Float32Array.from(s), right)), [true, false, false, false, false]);
+  const { commandOf } = await import('../../app/evaluate_preset.ts');
+  assert.is(commandOf({ preset: 'nano', artist: 'noto', most: 8 }, '/m'), 'vl-jepa eval --preset nano --artist noto --most 8');
+  assert.is(commandOf({ preset: 'nano', artist: 'fluent-emoji-flat' }, '/m'), 'vl-jepa eval --preset nano');
+  const { evaluationLines } = await import('../../app/evaluation_report.ts');
+  const { joined, clips, ...rest } = example({});
+  const none = { ...clips.splits['unseen artist']!, motion: share(0, 0), object: { ...recall(0), n: 0 } };
+  const text = evaluationLines({ ...rest, clips: { ...clips, splits: { ...clips.splits, nothing: none } }, joined: { ...joined, ratio: { ...joined.ratio!, seeds: 1 } } }).join('\n');
+  assert.match(text, /median of 1 of 2 seeds/);
+  assert.match(text, /motion; nothing +– +0\n/);
+  assert.match(text, /chance +0\.06 +0\.31 +0\.63/);
+});
+
 test.when(isNode, WHY, 'an unknown preset is told', async () => {
   assert.match(refusal(await vlJepa(['eval', '--preset', 'giga'])), /^eval: --preset is giga, expected one of nano$/);
 });
