@@ -8,6 +8,9 @@ import { animationDelays } from './video_kind.ts';
 /** Pixels that are decoded at once: frames build on each other, so sharp decodes a block of them from the start of the file. */
 const BLOCK_PIXELS = 16_777_216;
 
+/** Pixels that sharp draws for one reading at most, some minutes: every block begins again at the first frame, so a long animation costs the square of its length. */
+const MAX_DRAWN_PIXELS = 3e10;
+
 /** Frames of an animation at most. */
 const MAX_FRAMES = 100_000;
 
@@ -54,11 +57,14 @@ async function withSharp(file: MediaFile, bytes: Uint8Array, { width, height }: 
   const size = width * height * 3;
   const most = Math.max(1, Math.floor(BLOCK_PIXELS / (width * height)));
   async function* read(indices: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let i = 0; i < indices.length; ) {
-      const page = indices[i]!;
-      let next = i + 1;
-      while (next < indices.length && indices[next]! - page < most) next++;
-      const pages = indices[next - 1]! - page + 1;
+    const blocks = blocksOf(indices, most);
+    const drawn = blocks.reduce((n, { last }) => n + last + 1, 0);
+    if (drawn * width * height > MAX_DRAWN_PIXELS) {
+      throw new DataError('FrameSource.frames', `${file.name} is too long an animation: ${indices.length} of its frames of ${width}×${height} take ${drawn} drawings, as each lies over all before it, expected at most ${Math.floor(MAX_DRAWN_PIXELS / (width * height))} (make a film of it, MP4 or WebM, or take fewer frames)`);
+    }
+    let i = 0;
+    for (const { page, last, next } of blocks) {
+      const pages = last - page + 1;
       file.signal?.throwIfAborted();
       const { data, info } = await sharp(bytes, { page, pages, failOn: 'truncated', limitInputPixels: false })
         .flatten({ background: '#ffffff' }).toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
@@ -67,6 +73,17 @@ async function withSharp(file: MediaFile, bytes: Uint8Array, { width, height }: 
     }
   }
   return { read, close: async () => {}, decoder: 'sharp' };
+}
+
+/** Runs of frames that are decoded at once: the first and the last, and the place in the list where the next run begins. */
+function blocksOf(indices: readonly number[], most: number): { page: number; last: number; next: number }[] {
+  const blocks: { page: number; last: number; next: number }[] = [];
+  for (let i = 0; i < indices.length; ) {
+    const page = indices[i]!;
+    while (i < indices.length && indices[i]! - page < most) i++;
+    blocks.push({ page, last: indices[i - 1]!, next: i });
+  }
+  return blocks;
 }
 
 async function withImageDecoder(file: MediaFile, bytes: Uint8Array, { format, width, height }: PictureHeader): Promise<Reader> {

@@ -181,6 +181,24 @@ test('what is no film says so', async () => {
   await source.close();
 });
 
+test.when(isNode, 'a browser draws each frame over the last', 'an animation that would take hours is told at once', async () => {
+  const size = 4096;
+  const block = (...bytes: number[]): number[] => [0x2c, 0, 0, 0, 0, size & 255, size >> 8, size & 255, size >> 8, 0, ...bytes];
+  const head = [...new TextEncoder().encode('GIF89a'), size & 255, size >> 8, size & 255, size >> 8, 0x80, 0, 0, 0, 0, 0, 255, 255, 255];
+  const frame = [0x21, 0xf9, 4, 0, 10, 0, 0, 0, ...block(2, 2, 0x44, 1, 0)]; // one black pixel; the rest of the frame is missing
+  const gif = new Blob([new Uint8Array([...head, ...Array.from({ length: 300 }, () => frame).flat(), 0x3b])]);
+  const source = await openFrames(gif, { name: 'long.gif' });
+  try {
+    const began = performance.now();
+    const error = await source.frames().next().then(() => undefined, (e: unknown) => e);
+    assert.ok(error instanceof DataError, String(error));
+    assert.match(error.message, /^FrameSource\.frames: long\.gif is too long an animation: 300 of its frames of 4096×4096 take 45150 drawings, as each lies over all before it, expected at most 1788 /);
+    assert.ok(performance.now() - began < 5000);
+  } finally {
+    await source.close();
+  }
+});
+
 test('kinds of files by their first bytes', async () => {
   const kinds = async (names: readonly string[]): Promise<string[]> => Promise.all(names.map(async n => mediaKind((await bytesOf(n)).subarray(0, 64))));
   assert.equal(await kinds([...FILMS, 'sound.mp4']), ['video', 'video', 'video', 'video']);
