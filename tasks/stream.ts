@@ -1,4 +1,5 @@
 // A live stream (spec 1.7, 1.10): frames → sliding windows → embeddings → decisions of selective decoding → the nearest label, or text from a callback. Memory does not grow.
+import { MAX_CLIP_BYTES } from '../data/frame_source.ts';
 import type { Picture, VLJEPA } from '../model/vl_jepa.ts';
 import type { LabelBank, Scored } from './classify.ts';
 import { dotRows } from './mean_vector.ts';
@@ -33,7 +34,7 @@ export interface WindowOptions {
 /**
  * Embeddings of sliding windows over frames. Holds the frames of one window, whatever the length of the stream; a stream shorter than a window gives one of what it has.
  * @param model the model @param frames by growing time @param options window, stride, query @returns one embedding per stride, once a window is full
- * @throws RangeError for a setting out of range, times that go back, or no frame at all
+ * @throws RangeError for a setting out of range, times that go back, frames of a window that are too large to be held together, or no frame at all
  */
 export async function* windowEmbeddings(model: VLJEPA, frames: AsyncIterable<TimedPicture> | Iterable<TimedPicture>, options: WindowOptions = {}): AsyncGenerator<TimedVector, void, undefined> {
   const { windowS = 2, strideS = 0.5, frames: count = model.config.vision.framesPerClip, query } = options;
@@ -64,6 +65,8 @@ export async function* windowEmbeddings(model: VLJEPA, frames: AsyncIterable<Tim
     kept = frame.timeS - kept < 2 * grid ? kept + grid : frame.timeS; // keeps to the grid; a gap begins it anew
     held.push(frame);
     if (held.length > most) held.shift();
+    const { picture: { width, height, data } } = frame;
+    if (held.length * data.length > MAX_CLIP_BYTES) throw new RangeError(`stream: the frames of a window, ${most} of ${width}×${height}, need ${most * data.length} bytes, expected at most ${MAX_CLIP_BYTES} (take fewer frames, or smaller ones)`);
     if (frame.timeS < next - grid * 1e-3) continue;
     next = Math.max(next + strideS, frame.timeS + grid * 1e-3);
     yield await embed();

@@ -53,6 +53,18 @@ test('windows: fewer frames than a window, one frame, uneven times, and a query'
   model.dispose();
 });
 
+test('frames that are too large to be held together are told before the window is full', async () => {
+  const model = await tiny();
+  const [side, data] = [8192, new Uint8Array(8192 * 4096 * 3)];
+  let shown = 0;
+  function* huge(): Generator<TimedPicture> {
+    for (; shown < 40; shown++) yield { timeS: shown / 8, picture: { width: side, height: side / 2, data } };
+  }
+  await fails(() => all(windowEmbeddings(model, huge(), { windowS: 2, frames: 16 })), /^stream: the frames of a window, 16 of 8192×4096, need 1610612736 bytes, expected at most 1073741824 /);
+  assert.is(shown, 10, 'frames that fit are held');
+  model.dispose();
+});
+
 test('watching: a change of scene is decoded, with label and text; the end decodes the last scene', async () => {
   const model = await tiny();
   const bank = labelBank(model, ['a cat', 'a dog', 'a red apple']);
