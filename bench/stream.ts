@@ -12,6 +12,7 @@ import { writeFileAtomic } from '../weights/writer.ts';
 
 const { values } = parseArgs({ options: { windows: { type: 'string', default: '10000' }, model: { type: 'string', default: 'checkpoints/nano2' }, output: { type: 'string' } } });
 const WINDOWS = Number(values.windows);
+if (!Number.isInteger(WINDOWS) || WINDOWS < 1) throw new RangeError(`stream: --windows is ${values.windows}, expected a whole number of at least 1`); // else it would never end
 /** Frames a second, which a window of 2 s shows 16 of, and side of the frames. */
 const HZ = 8, SIDE = 64;
 /** Scenes in turn, and frames of each. */
@@ -67,7 +68,7 @@ const wanted = new Set([100, 200, 500, 1000, 2000, 3000, 5000, 7000, 10_000, WIN
 for await (const { run } of watchStream(windowEmbeddings(model, film(), { query: 'What is in the video?' }), { bank })) {
   windows++;
   if (run) decodes++;
-  if (windows === 10 && !warm) [began, processor, windows, warm] = [performance.now(), process.cpuUsage(), 0, true]; // kernels are compiled
+  if (windows === 10 && !warm) [began, processor, windows, decodes, warm] = [performance.now(), process.cpuUsage(), 0, 0, true]; // kernels are compiled
   if (wanted.has(windows)) {
     wanted.delete(windows);
     mark();
