@@ -73,8 +73,8 @@ function forward(device: Device, live: Live): void {
   const { planned: { proof, case: c, nativeF16 }, run } = live;
   readF16(device, nativeF16);
   try {
-    live.leaves = run.inputs.map(stored => {
-      const t = place(device, stored, run.poison);
+    live.leaves = run.inputs.map((stored, i) => {
+      const t = place(device, stored, run.poison, i);
       if (run.gradients) t.needsGrad = wantsGradient(stored);
       return t;
     });
@@ -94,7 +94,7 @@ function backward(device: Device, live: Live): void {
   try {
     const dy = cotangent(live.planned, live.run, y.shape);
     const words = new Uint32Array(dy.buffer);
-    const seed = place(device, { input: { shape: y.shape, kind: 'float' }, dtype: 'f32', values: new Float64Array(0), words, scales: undefined }, live.run.poison);
+    const seed = place(device, { input: { shape: y.shape, kind: 'float' }, dtype: 'f32', values: new Float64Array(0), words, scales: undefined }, live.run.poison, live.leaves.length);
     within(live.planned, () => { live.grads = gradients(y, seed, live.leaves); });
     live.dy = dy;
   } catch (error) {
@@ -127,7 +127,7 @@ export async function execute(device: Device, batch: readonly Planned[], meanwhi
       }
       for (const live of all) {
         if (live.error) continue;
-        noted.set(live, { outputs: live.outputs.map(t => back.add(t, live.run.poison)), grads: live.grads.map(t => t && back.add(t, live.run.poison)) });
+        noted.set(live, { outputs: live.outputs.map(t => back.add(t)), grads: live.grads.map(t => t && back.add(t)) });
       }
       back.enqueue();
     }));

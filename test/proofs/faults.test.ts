@@ -4,7 +4,8 @@ import { record } from '../../engine/tape.ts';
 import { Tensor } from '../../engine/tensor.ts';
 import { add, addScalar, concat, mul, reshape, scale, slice } from '../../kernels/index.ts';
 import { broadcast } from '../../kernels/elementwise.ref.ts';
-import { fill } from '../../kernels/wgsl.gen.ts';
+import { cache_rows, fill } from '../../kernels/wgsl.gen.ts';
+import { wordMoves } from '../../kernels/word_moves.ts';
 import { assert, device, suite } from '../harness.ts';
 import { drawFor, FULL_CAP } from './draw.ts';
 import { ALL_CHECKS, checkAll, checkBatch, command, entryOf, fastSpecs, shrink } from './harness.ts';
@@ -50,11 +51,23 @@ function filled(x: Tensor, words: (n: number) => number): Tensor {
   return y;
 }
 
+/** A copy of so many words, the first of which are those of x. */
+function copied(x: Tensor, words: (n: number) => number): Tensor {
+  const y = Tensor.empty(x.device, x.shape);
+  dispatch(x.device, cache_rows, 'write_rows', { x, cache: y }, { count: words(x.size), tokens: x.size, width: 1, length: x.size, position: 0 }, Math.ceil(words(x.size) / 64), wordMoves('f32', 1).options);
+  return y;
+}
+
+const copy: Partial<Proof> = {
+  draw: r => ({ inputs: [{ shape: r.shape(2, 600, 1), kind: 'float', grad: false }], options: null }), reference: ([x]) => x!, exact: 'bits', backward: undefined, noGradient: 'a copy for this test', rows: undefined,
+};
+
 const zeros: Partial<Proof> = { reference: ([x]) => x!.map(() => 0), backward: ([x]) => [x!.map(() => 0)], nonfinite: { open: 'a constant takes no notice of its input' }, exact: 'bits' };
 
 test('an op without a fault passes every check', async () => {
   assert.equal(await faultsOf(sound, 40), []);
   assert.equal(await faultsOf(but('zeros', { ...zeros, run: ([x]) => filled(x!, n => n) })), []);
+  assert.equal(await faultsOf(but('copy', { ...copy, run: ([x]) => copied(x!, n => n) })), []);
 });
 
 let counter = 0;
@@ -63,6 +76,7 @@ let counter = 0;
 const FAULTS: readonly (readonly [string, Partial<Proof>, RegExp])[] = [
   ['a gap that nobody writes', { ...zeros, run: ([x]) => filled(x!, n => n - 1) }, /not exact|differs over another poison|has the bits/],
   ['a write behind the end', { ...zeros, run: ([x]) => filled(x!, n => n + 1) }, /guard word 0 behind/],
+  ['a copy that goes on behind the end', { ...copy, run: ([x]) => copied(x!, n => n + 1) }, /guard word 0 behind/],
   ['a wrong value', { run: ([x]) => scale(x!, 2.0001) }, /NMSE|not exact/],
   ['one wrong element among many', { exact: undefined, run: ([x]) => spoilt(x!, v => scale(v, 1.001)) }, /element/],
   ['one element off by an ulp in integers', { run: ([x]) => spoilt(x!, v => scale(v, 1 + 2 ** -23)) }, /not exact/],

@@ -19,9 +19,13 @@ const MOST_BYTES = 2 ** 27;
 /** A NaN, and 42: a result that hangs on memory which nobody wrote differs between them. */
 export const PATTERNS = [0x7fc0dead, 0x42280000] as const;
 
+/** What the guards of a buffer hold. */
+const guards = new WeakMap<Storage, number>();
+
 /** Fills a fresh buffer, guards and slack included. The binding is wider than its tensor by the guard behind it. */
 function poison(device: Device, storage: Storage, bits: number): void {
   storage.refs++;
+  guards.set(storage, bits);
   const words = storage.bytes / 4;
   const x = new Tensor(device, storage, [words - device.pool.marginBytes / 4], 'u32');
   dispatch(device, fill, 'forward', { x }, { words, word: bits }, Math.ceil(words / 64));
@@ -54,14 +58,19 @@ function write(device: Device, words: Uint32Array, shape: Shape, dtype: DType, b
   const margin = t.offsetBytes / 4;
   const all = new Uint32Array(Math.min(t.storage.bytes / 4, 2 * margin + Math.max(1, words.length))).fill(bits);
   all.set(words, margin);
+  guards.set(t.storage, bits);
   if (device.recorder.pending(t.storage)) device.flush();
   device.gpu.queue.writeBuffer(t.storage.buffer, 0, all);
   return t;
 }
 
-/** Puts one input onto the device. @param device where @param stored bits, type and shape @param bits poison around it @returns [input.shape] */
-export function place(device: Device, stored: Stored, bits: number): Tensor {
+/**
+ * Puts one input onto the device. Each input of a case has guards of its own: a kernel that copies on behind the end of one would otherwise write over a guard what it held before.
+ * @param device where @param stored bits, type and shape @param poison of the run @param at number of the input, from 0 @returns [input.shape]
+ */
+export function place(device: Device, stored: Stored, poison: number, at: number): Tensor {
   const { input, dtype, words, scales } = stored;
+  const bits = poison ^ (at + 1);
   if (!scales) return write(device, words, input.shape, dtype, bits);
   const packed = write(device, words, [words.length], 'u32', bits);
   const factors = write(device, new Uint32Array(scales.buffer), [scales.length], 'f32', bits);
@@ -87,7 +96,7 @@ export function numbers({ dtype, bits }: Result): ArrayLike<number> {
   return new Float32Array(bits.buffer, bits.byteOffset, bits.length);
 }
 
-interface Region { readonly storage: Storage; readonly start: number; readonly bytes: number; readonly front: number; readonly stage: number; readonly at: number; readonly tensor: Pick<Tensor, 'shape' | 'dtype' | 'size' | 'byteLength'>; readonly poison: number }
+interface Region { readonly storage: Storage; readonly start: number; readonly bytes: number; readonly front: number; readonly stage: number; readonly at: number; readonly tensor: Pick<Tensor, 'shape' | 'dtype' | 'size' | 'byteLength'>; readonly guard: number | undefined }
 
 /** Results of many cases, read in one go. Add tensors while they live, then `enqueue`, release them, and `read`. */
 export class Readback {
@@ -101,8 +110,8 @@ export class Readback {
     this.device = device;
   }
 
-  /** Notes a tensor. @param tensor [any] a result @param poison what its guards were filled with @returns its number for `read` */
-  add(tensor: Tensor, poison: number): number {
+  /** Notes a tensor. @param tensor [any] a result @returns its number for `read` */
+  add(tensor: Tensor): number {
     if (tensor.scales) throw new Error(`a result is ${tensor.dtype}, expected one without scales (cast it)`);
     const { storage, offsetBytes, shape, dtype, size, byteLength } = tensor;
     const whole = offsetBytes === MARGIN && storage.bytes >= 2 * MARGIN + Math.max(4, byteLength); // a view into the middle of another tensor has no guards of its own
@@ -111,7 +120,7 @@ export class Readback {
     if (this.sizes.at(-1)! + bytes > MOST_BYTES && this.sizes.at(-1)! > 0) this.sizes.push(0);
     const stage = this.sizes.length - 1;
     const at = this.sizes[stage]!;
-    this.regions.push({ storage, start, bytes, front: whole ? MARGIN : 0, stage, at, tensor: { shape, dtype, size, byteLength }, poison });
+    this.regions.push({ storage, start, bytes, front: whole ? MARGIN : 0, stage, at, tensor: { shape, dtype, size, byteLength }, guard: guards.get(storage) });
     this.sizes[stage] = at + bytes;
     return this.regions.length - 1;
   }
@@ -144,7 +153,7 @@ export class Readback {
   }
 }
 
-function resultOf({ front, tensor, poison }: Region, words: Uint32Array): Result {
+function resultOf({ front, tensor, guard }: Region, words: Uint32Array): Result {
   const { shape, dtype, size, byteLength } = tensor;
   const first = front / 4;
   const data = words.slice(first, first + byteLength / 4);
@@ -154,7 +163,7 @@ function resultOf({ front, tensor, poison }: Region, words: Uint32Array): Result
     const behind = first + Math.max(1, byteLength / 4);
     for (let i = 0; i < words.length && !breach; i++) {
       if (i >= first && i < behind) continue;
-      if (words[i] !== poison) breach = `guard word ${i < first ? i - first : i - behind} ${i < first ? 'before' : 'behind'} the result was overwritten with 0x${words[i]!.toString(16)}`;
+      if (words[i] !== guard) breach = `guard word ${i < first ? i - first : i - behind} ${i < first ? 'before' : 'behind'} the result was overwritten with 0x${words[i]!.toString(16)}`;
     }
   }
   return { shape, dtype, bits: half ? Uint32Array.from(new Uint16Array(data.buffer, 0, size)) : data, breach };
