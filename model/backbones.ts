@@ -1,5 +1,4 @@
 /** A joint model from three pretrained networks; projections, heads and temperature start untrained (spec section 0.2). */
-import { WeightError } from '../weights/error.ts';
 import type { FolderSource } from '../weights/folder.ts';
 import type { Backbones, JointFields } from './backbone_folders.ts';
 import { vlJepaConfig } from './config.ts';
@@ -7,13 +6,15 @@ import { isObject } from './config_reader.ts';
 import { loadNetworks } from './joint_folder.ts';
 import type { BackboneOptions } from './joint_folder.ts';
 import { jointTensors } from './joint_weights.ts';
-import { reachFolder, readJson } from './network_folder.ts';
+import { reachFolder, readConfig, readJson } from './network_folder.ts';
 import { initParams } from './params.ts';
 import { PAPER } from './presets.ts';
 import { readSentenceModules } from './sentence_folder.ts';
 import { VLJEPA } from './vl_jepa.ts';
 import type { NewModelOptions } from './vl_jepa.ts';
 
+/** What each folder should be. */
+const NETWORK = 'the folder of a network';
 /** Layers of the predictor that the paper uses, from the end. */
 const PAPER_LAYERS = 8;
 
@@ -26,7 +27,7 @@ const PAPER_LAYERS = 8;
 export async function fromBackbones(folders: Backbones, fields: JointFields, options: NewModelOptions & BackboneOptions): Promise<VLJEPA> {
   const { device } = options;
   const open = { vision: reachFolder(folders.vision, options), predictor: reachFolder(folders.predictor, options), text: reachFolder(folders.text, options) };
-  const [vision, predictor, text] = [await configOf(open.vision), await configOf(open.predictor), await configOf(open.text)];
+  const [vision, predictor, text] = [await readConfig(open.vision, NETWORK), await readConfig(open.predictor, NETWORK), await readConfig(open.text, NETWORK)];
   const layers = isObject(predictor) && Number.isInteger(predictor.num_hidden_layers) ? (predictor.num_hidden_layers as number) : PAPER_LAYERS;
   const config = vlJepaConfig({
     embedding_dim: PAPER.embedding_dim, predictor_layers: [Math.max(0, layers - PAPER_LAYERS), layers], dense: await densePairOf(open.text, text), ...fields,
@@ -56,10 +57,4 @@ async function densePairOf(folder: FolderSource, text: unknown): Promise<number>
   const { dense: [up, down, ...more] } = await readSentenceModules(folder, width);
   const pair = up && down && more.length === 0 && !up.bias && !down.bias && down.outFeatures === width;
   return pair ? up.outFeatures : 0;
-}
-
-async function configOf(folder: FolderSource): Promise<unknown> {
-  const json = await readJson(folder, 'config.json');
-  if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network`);
-  return json;
 }

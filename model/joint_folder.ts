@@ -2,7 +2,6 @@
 import { onDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { WeightError } from '../weights/error.ts';
 import type { FolderInput, FolderSource } from '../weights/folder.ts';
 import { openCheckpoint } from '../weights/safetensors.ts';
 import type { Backbones } from './backbone_folders.ts';
@@ -12,7 +11,7 @@ import { isObject } from './config_reader.ts';
 import { headTensors, jointTensors, orderedParams } from './joint_weights.ts';
 import { dtypeByName } from './model_options.ts';
 import type { LoadModelOptions, ModelOptions } from './model_options.ts';
-import { reachFolder, readJson } from './network_folder.ts';
+import { reachFolder, readConfig, readJson } from './network_folder.ts';
 import type { NetworkPart, ReachOptions } from './network_folder.ts';
 import { loadParams } from './params.ts';
 import type { Params } from './params.ts';
@@ -66,8 +65,7 @@ export async function loadNetworks(device: Device, folders: Backbones, layers: s
 export async function loadJoint(input: FolderInput, options: LoadModelOptions): Promise<LoadedJoint> {
   const { signal, progress, dtype } = options;
   const folder = reachFolder(input, options);
-  const json = await readJson(folder, 'config.json');
-  if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected a VL-JEPA folder`);
+  const json = await readConfig(folder, 'a VL-JEPA folder');
   const parts = isObject(json) && json.parts === true;
   const config = vlJepaConfig(parts ? { ...json, ...(await partConfigs(folder)) } : json, `${folder.name}/config.json`);
   const tokenizers = {
@@ -95,10 +93,7 @@ export async function loadJoint(input: FolderInput, options: LoadModelOptions): 
 
 /** Each network's own config.json, which counts: another program may have trained the network further and written it. */
 async function partConfigs(folder: FolderSource): Promise<Record<string, unknown>> {
-  const read = async (part: NetworkPart): Promise<[string, unknown]> => {
-    const json = await readJson(folder.sub(part), 'config.json');
-    if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}/${part}: config.json is missing, expected the folder of a network (parts is true in ${folder.name}/config.json)`);
-    return [`${part}_config`, json];
-  };
+  const expected = `the folder of a network (parts is true in ${folder.name}/config.json)`;
+  const read = async (part: NetworkPart): Promise<[string, unknown]> => [`${part}_config`, await readConfig(folder.sub(part), expected)];
   return Object.fromEntries([await read('vision'), await read('predictor'), await read('text')]);
 }

@@ -76,6 +76,20 @@ export async function readJson(folder: FolderSource, name: string): Promise<unkn
 }
 
 /**
+ * The settings of a network or a joint model.
+ *
+ * @param folder where
+ * @param expected what the folder should be, for the message
+ * @returns the value of config.json
+ * @throws WeightError `checkpoint-missing` when there is no config.json, ConfigError as `readJson`
+ */
+export async function readConfig(folder: FolderSource, expected: string): Promise<unknown> {
+  const json = await readJson(folder, 'config.json');
+  if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected ${expected}`);
+  return json;
+}
+
+/**
  * Opens a folder that holds `part`, alone (its own model_type) or inside a joint checkpoint (model_type vl_jepa, tensors under `part.`).
  *
  * @param input path, URL or files
@@ -84,8 +98,7 @@ export async function readJson(folder: FolderSource, name: string): Promise<unkn
  */
 export async function openNetwork(input: FolderInput, part: NetworkPart, options: NetworkOptions = {}): Promise<NetworkFolder> {
   const folder = reachFolder(input, options);
-  const json = await readJson(folder, 'config.json');
-  if (json === undefined) throw new WeightError('checkpoint-missing', `${folder.name}: config.json is missing, expected the folder of a network (config.json and model.safetensors)`);
+  const json = await readConfig(folder, 'the folder of a network (config.json and model.safetensors)');
   if (isObject(json) && json.model_type === 'vl_jepa' && json.parts === true) return openNetwork(folder.sub(part), part, options);
   const where = `${folder.name}/config.json`;
   const joint = isObject(json) && json.model_type === 'vl_jepa' ? vlJepaConfig(json, where) : undefined;

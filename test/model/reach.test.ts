@@ -83,4 +83,15 @@ test('picked files and a directory handle give the same model', async () => {
   assert.ok(failed instanceof WeightError && failed.code === 'checkpoint-missing', String(failed));
 });
 
+test('a folder without config.json is named, with what it should be', async () => {
+  const d = await device();
+  const error = async (work: Promise<unknown>): Promise<string> => work.then(() => 'loaded', (e: unknown) => (e instanceof WeightError && e.code === 'checkpoint-missing' ? e.message : String(e)));
+  const none = new Map<string, Uint8Array<ArrayBuffer>>();
+  const parts = new Map([['config.json', new TextEncoder().encode('{"model_type": "vl_jepa", "parts": true}') as Uint8Array<ArrayBuffer>]]);
+  assert.match(await error(VisionEncoder.load(d, none)), /^[^:]+: config\.json is missing, expected the folder of a network \(config\.json and model\.safetensors\)$/);
+  assert.match(await error(VLJEPA.fromPretrained(none, { device: d })), /^[^:]+: config\.json is missing, expected a VL-JEPA folder$/);
+  assert.match(await error(VLJEPA.fromPretrained(parts, { device: d })), /^([^:]+)\/vision: config\.json is missing, expected the folder of a network \(parts is true in \1\/config\.json\)$/);
+  assert.match(await error(VLJEPA.fromPretrained({ vision: none, predictor: none, text: none }, { device: d })), /^[^:]+: config\.json is missing, expected the folder of a network$/);
+});
+
 test.run();
