@@ -44,7 +44,8 @@ export { OnlineDecoder, decodePoints, segmentStream, uniformSegments } from './t
 export type { Decision, EmbeddingStream, OnlineOptions, StableRun } from './tasks/selective.ts';
 export { watchStream, windowEmbeddings } from './tasks/stream.ts';
 export type { StreamEvent, TimedPicture, TimedVector } from './tasks/stream.ts';
-export { encodeIndex, modelFingerprint, readIndex } from './tasks/vector_index.ts';
+export { modelFingerprint } from './tasks/model_fingerprint.ts';
+export { encodeIndex, readIndex } from './tasks/vector_index.ts';
 export type { VectorIndex } from './tasks/vector_index.ts';
 export { AdamW } from './train/adamw.ts';
 export { constant, cosine } from './train/schedule.ts';

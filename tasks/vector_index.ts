@@ -1,9 +1,4 @@
 // An index on disk: unit vectors with their names and the model that made them, in one safetensors file.
-import { concat } from '../kernels/concat.ts';
-import { cast } from '../kernels/cast.ts';
-import { scope } from '../engine/memory.ts';
-import { noGrad } from '../engine/tape.ts';
-import type { VLJEPA } from '../model/vl_jepa.ts';
 import { WeightError } from '../weights/error.ts';
 import { openSafetensors } from '../weights/safetensors.ts';
 import type { SourceInput } from '../weights/source.ts';
@@ -27,30 +22,9 @@ export interface VectorIndex {
   readonly query: string;
 }
 
-const FORMAT = 'vl-jepa index 1';
-const SAMPLE = 64;
-
-/**
- * A short text that two models share only when they give the same vectors: SHA-256 over the config, and the first numbers of every tensor as they are held. The same
- * weights held in another type count as another model.
- * @param model any @returns 32 hexadecimal digits
- */
-export async function modelFingerprint(model: VLJEPA): Promise<string> {
-  const sample = scope(() => noGrad(() => concat([...model.tensors().values()].filter(t => t.size > 0).map(t => {
-    const held = t.scales ?? t;
-    const head = held.view([Math.min(SAMPLE, held.size)]);
-    return head.dtype === 'f32' ? head : cast(head, 'f32');
-  }), 0)));
-  const values = await sample.read();
-  sample.dispose();
-  const names = [...model.tensors()].map(([name, t]) => `${name} ${t.dtype} ${t.shape.join('x')}`);
-  const text = new TextEncoder().encode(JSON.stringify([model.config.json, names]));
-  const bytes = new Uint8Array(text.length + values.byteLength);
-  bytes.set(text);
-  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), text.length);
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest.subarray(0, 16), b => b.toString(16).padStart(2, '0')).join('');
-}
+const FORMAT = 'vl-jepa index 2';
+/** Of earlier versions, whose fingerprint saw the first 64 numbers of each tensor. */
+const SAMPLED_FORMAT = 'vl-jepa index 1';
 
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
@@ -79,7 +53,7 @@ export function encodeIndex(index: VectorIndex): Uint8Array {
 /**
  * Reads an index.
  * @param input path, URL, Blob or bytes @param wanted fingerprint that it has to have, and the name of that model, for the message
- * @returns the index @throws WeightError when it is no index, is damaged, or was made by another model
+ * @returns the index; one of an earlier version only where no fingerprint is wanted @throws WeightError when it is no index, is damaged, or was made by another model
  */
 export async function readIndex(input: SourceInput, wanted?: { fingerprint: string; name: string }): Promise<VectorIndex> {
   const file = await openSafetensors(input);
@@ -87,8 +61,10 @@ export async function readIndex(input: SourceInput, wanted?: { fingerprint: stri
     const { metadata } = file;
     const name = [...file.tensors.values()][0]?.file ?? 'index';
     const refuse = (what: string): never => { throw new WeightError('checkpoint-missing', `index ${name}: ${what}`); };
-    if (metadata.get('format') !== FORMAT || !file.has('vectors') || !file.has('names')) refuse(`it is no index, expected the format "${FORMAT}" with vectors and names (make one with \`vl-jepa index\`)`);
+    const format = metadata.get('format') ?? '';
+    if (![FORMAT, SAMPLED_FORMAT].includes(format) || !file.has('vectors') || !file.has('names')) refuse(`it is no index, expected the format "${FORMAT}" with vectors and names (make one with \`vl-jepa index\`)`);
     const [model, modelName] = [metadata.get('model') ?? '', metadata.get('model_name') ?? ''];
+    if (wanted && format === SAMPLED_FORMAT) refuse(`it was written by an earlier version ("${format}"), which did not look at every weight of its model, ${modelName || 'without a name'}, expected "${FORMAT}" (whether ${wanted.name} made it cannot be told: embed the files again)`);
     if (wanted && model !== wanted.fingerprint) refuse(`it was made by model ${modelName || 'without a name'} (${model.slice(0, 8)}), expected ${wanted.name} (${wanted.fingerprint.slice(0, 8)}): vectors of different models cannot be compared, embed the files again`);
     const { shape, dtype } = file.info('vectors');
     if (dtype !== 'F32' || shape.length !== 2) refuse(`vectors are ${dtype} [${shape.join(', ')}], expected F32 [N, dim]`);

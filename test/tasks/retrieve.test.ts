@@ -9,10 +9,11 @@ import { nearest } from '../../tasks/nearest.ts';
 import { retrieve, retrieveTexts } from '../../tasks/retrieve.ts';
 import { exactSearcher, importUsearch, openSearcher, usearchSearcher } from '../../tasks/searcher.ts';
 import type { UsearchModule } from '../../tasks/searcher.ts';
-import { encodeIndex, modelFingerprint, readIndex } from '../../tasks/vector_index.ts';
+import { digests, modelFingerprint } from '../../tasks/model_fingerprint.ts';
+import { encodeIndex, readIndex } from '../../tasks/vector_index.ts';
 import type { VectorIndex } from '../../tasks/vector_index.ts';
 import { TINY } from '../../train/presets.ts';
-import { assert, close, device, generator, random, suite } from '../harness.ts';
+import { assert, close, device, generator, random, setPoison, suite } from '../harness.ts';
 
 const test = suite('retrieval');
 
@@ -128,6 +129,80 @@ test('an index keeps names, vectors and the model; that of another model is refu
   await rejects(async () => readIndex(encodeIndex({ ...index, names: ['x'] })), /24 numbers, expected 1 rows of 8/);
   await rejects(() => readIndex(bytes.subarray(0, bytes.length - 9)), /\S/);
   for (const m of [a, b, again]) m.dispose();
+});
+
+test('an index of an earlier version is read, but not taken for that of a model', async () => {
+  const model = await tiny(3);
+  const fingerprint = await modelFingerprint(model);
+  const index = indexOf(model, fingerprint);
+  const old = encodeIndex(index);
+  const at = new TextDecoder('latin1').decode(old).indexOf('vl-jepa index 2');
+  old[at + 'vl-jepa index '.length] = 0x31;
+  assert.equal(await readIndex(old), index);
+  await rejects(() => readIndex(old, { fingerprint, name: 'mine' }), /index .*: it was written by an earlier version \("vl-jepa index 1"\), which did not look at every weight of its model, tiny, expected "vl-jepa index 2" \(whether mine made it cannot be told: embed the files again\)/);
+  old[at + 'vl-jepa index '.length] = 0x39;
+  await rejects(() => readIndex(old), /it is no index, expected the format "vl-jepa index 2"/);
+  model.dispose();
+});
+
+test('one number anywhere makes another model', async () => {
+  const model = await tiny(3);
+  const { device: d } = model;
+  const own = await modelFingerprint(model);
+  const live = d.memory().liveTensors;
+  for (const [name, t] of [...model.tensors()].filter(([, { size }], i) => size > 64 && i % 7 === 0 || size === 1)) {
+    const offset = 64 * Math.floor((t.size - 1) / 64);
+    const last = t.view([t.size - offset], offset);
+    const values = await last.read();
+    const changed = values.slice();
+    new Uint32Array(changed.buffer)[changed.length - 1]! ^= 1;
+    d.upload(last, changed);
+    assert.is.not(await modelFingerprint(model), own, name);
+    d.upload(last, values);
+    last.dispose();
+  }
+  assert.is(await modelFingerprint(model), own);
+  assert.is(d.memory().liveTensors, live);
+  const files = { 'config.json': new TextEncoder().encode(JSON.stringify(model.config.json)), 'model.safetensors': await model.stateBytes() };
+  const fingerprints = new Set([own]);
+  for (const dtype of ['f32', 'f16', 'bf16', 'int8'] as const) {
+    const both: string[] = [];
+    for (const pattern of [0x7fc0dead, 0x42280000]) { // what lies behind the last elements does not count
+      setPoison(pattern);
+      const other = await VLJEPA.fromPretrained(files, { device: d, dtype });
+      both.push(await modelFingerprint(other));
+      const scales = [...other.tensors().values()].find(t => t.scales)?.scales;
+      assert.is(scales !== undefined, dtype === 'int8');
+      if (scales) {
+        d.upload(scales, (await scales.read()).map(v => 2 * v));
+        assert.is.not(await modelFingerprint(other), both[0], 'other scales');
+      }
+      other.dispose();
+    }
+    assert.is(both[0], both[1], dtype);
+    fingerprints.add(both[0]!);
+  }
+  assert.is(fingerprints.size, 4, 'f32 is the model itself, each other type another');
+  model.dispose();
+});
+
+test('a fingerprint is the SHA-256 of the bytes, piece by piece, without what lies behind the last element', async () => {
+  const d = await device();
+  const bytes = Uint8Array.from({ length: 52 }, (_, i) => i * 37 + 1);
+  const words = new Uint32Array(bytes.buffer);
+  const of = async (...part: [number, number]): Promise<string> => String(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.slice(...part))));
+  const told = async (t: Tensor, pieceBytes?: number): Promise<string[]> => (await digests([t], pieceBytes)).map(String);
+  const whole = Tensor.from(d, words);
+  assert.equal(await told(whole), [await of(0, 52)]);
+  assert.equal(await told(whole, 16), [await of(0, 16), await of(16, 32), await of(32, 48), await of(48, 52)]);
+  const half = Tensor.from(d, new Uint16Array(bytes.buffer, 0, 25), [25], 'bf16');
+  assert.equal(await told(half, 48), [await of(0, 48), await of(48, 50)]);
+  const scales = Tensor.from(d, Float32Array.of(1));
+  const odd = Tensor.quantised(Tensor.from(d, words.slice(0, 1)), scales, [3], 'i4');
+  const kept = bytes.slice(0, 2);
+  kept[1]! &= 15;
+  assert.equal(await told(odd), [String(new Uint8Array(await crypto.subtle.digest('SHA-256', kept))), String(new Uint8Array(await crypto.subtle.digest('SHA-256', Float32Array.of(1))))]);
+  assert.equal(await told(Tensor.empty(d, [0])), []);
 });
 
 const saved = new Map<string, Float32Array>();
