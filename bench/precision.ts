@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
-import { CLASSES, Count, PROBES, SLICE, evaluate, numberOf } from '../test/special_probe.ts';
-import type { Probe, Tally } from '../test/special_probe.ts';
+import { CLASSES, Count, PROBES, SLICE, evaluate, numberOf } from './special_probe.ts';
+import type { Probe, Tally } from './special_probe.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 
 /** A run of bit patterns: first, first + stride, … */

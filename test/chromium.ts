@@ -1,13 +1,10 @@
-// The same test files in headless Chromium out of npm package @sparticuz/chromium (Linux x64), served from this machine.
+// The same test files in headless Chromium, served from this machine.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { access, chmod, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { access, open } from 'node:fs/promises';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { brotliDecompressSync } from 'node:zlib';
-import { unpackTar } from 'modern-tar';
-import { cacheFolder } from '../engine/swiftshader.ts';
+import { launchChromium } from '../bench/launch_chromium.ts';
 import type { Outcome } from './runner.ts';
 
 const COMPILED = dirname(dirname(fileURLToPath(import.meta.url))); // dist
@@ -23,32 +20,6 @@ const IMPORTS: Record<string, string> = {
 };
 
 const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false);
-
-/** Unpacks Chromium, its software GPU and the libraries that a bare system lacks, once. @returns folder with `chromium` and `lib` */
-async function unpackChromium(): Promise<string> {
-  const packageFile = join(ROOT, 'node_modules', '@sparticuz', 'chromium', 'package.json');
-  const { version } = JSON.parse(await readFile(packageFile, 'utf8')) as { version: string };
-  const bin = join(dirname(packageFile), 'bin');
-  const folder = join(await cacheFolder(), `chromium-${version}`);
-  if (await exists(join(folder, 'complete'))) return folder;
-  const fresh = `${folder}.tmp-${process.pid}`;
-  await mkdir(join(fresh, 'lib'), { recursive: true });
-  await writeFile(join(fresh, 'chromium'), brotliDecompressSync(await readFile(join(bin, 'chromium.br'))));
-  await chmod(join(fresh, 'chromium'), 0o755);
-  for (const [archive, target] of [['swiftshader.tar.br', fresh], ['al2023.tar.br', join(fresh, 'lib')]] as const) {
-    for (const { header, data } of await unpackTar(brotliDecompressSync(await readFile(join(bin, archive))))) {
-      const name = header.name.split('/').pop()!;
-      if (data && name) await writeFile(join(target, name), data);
-    }
-  }
-  await writeFile(join(fresh, 'complete'), version);
-  if (await exists(join(folder, 'complete'))) await rm(fresh, { recursive: true }); // another process was faster
-  else {
-    await rm(folder, { recursive: true, force: true });
-    await rename(fresh, folder);
-  }
-  return folder;
-}
 
 const page = (files: readonly string[], compiled: string): string => `<!doctype html><meta charset="utf-8"><title>tests</title><script type="importmap">${JSON.stringify({
   imports: Object.fromEntries(Object.entries(IMPORTS).map(([k, v]) => [k, `/node_modules/${v}`])),
@@ -89,18 +60,6 @@ function serve(index: string): Promise<{ server: Server; port: number }> {
     send(request, response, index).catch(error => response.writeHead(500).end(String(error)));
   });
   return new Promise(done => server.listen(0, '127.0.0.1', () => done({ server, port: (server.address() as { port: number }).port })));
-}
-
-/** Starts headless Chromium with WebGPU on SwiftShader. @param flags more of them @returns the browser, to be closed */
-export async function launchChromium(flags: readonly string[] = []): Promise<import('playwright-core').Browser> {
-  const folder = await unpackChromium();
-  const { chromium } = createRequire(import.meta.url)('playwright-core') as typeof import('playwright-core');
-  const { VK_DRIVER_FILES: _driver, VK_ICD_FILENAMES: _manifest, ...environment } = process.env as Record<string, string>; // Chromium brings its own driver
-  return chromium.launch({
-    executablePath: join(folder, 'chromium'),
-    env: { ...environment, LD_LIBRARY_PATH: [join(folder, 'lib'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':') },
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', ...flags],
-  });
 }
 
 /**

@@ -27,6 +27,7 @@ rule('imports go one way: app → train, tasks → model → kernels → engine;
       if (!/\.(ts|json)$/.test(to)) breaches.push(`${source.path} imports ${to} without its ending`);
       const target = resolve(source.path, to);
       const folder = target.includes('/') ? target.split('/')[0]! : '';
+      if (folder === 'test' && source.folder !== 'test') breaches.push(`${source.path} imports the test ${target}, which the package leaves out`);
       if (target.endsWith('.ref.ts') && !['test', 'bench'].includes(source.folder) && !source.path.endsWith('.ref.ts')) breaches.push(`${source.path} imports the reference ${target}`);
       if (!allowed || folder === source.folder || allowed.includes(folder) || (source.path === 'app/commands.ts' && folder === 'bench')) continue;
       breaches.push(`${source.path} imports ${target}`);

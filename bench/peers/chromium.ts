@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { launchChromium } from '../../test/chromium.ts';
+import { launchChromium } from '../launch_chromium.ts';
 import { versionsOf } from './packages.ts';
 import type { PageOutcome, PageTask } from './page.ts';
 import type { Row } from './turns.ts';

@@ -32,7 +32,7 @@ function watch(page: Page, trouble: string[]): void {
 async function opened(): Promise<Visit> {
   if (visit) return visit;
   const { serveWeb } = await import('../../app/web/server.ts');
-  const { launchChromium } = await import('../chromium.ts');
+  const { launchChromium } = await import('../../bench/launch_chromium.ts');
   const web = await serveWeb({ port: 0, host: '127.0.0.1' });
   const browser = await launchChromium(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']);
   const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, permissions: ['camera'] });

@@ -2,8 +2,8 @@
 // goes over all inputs.
 import { erf, tail } from '../../kernels/special.ref.ts';
 import { normalTail } from '../../kernels/activation.ref.ts';
-import { Count, PROBES, bitsOf, evaluate, numberOf } from '../special_probe.ts';
-import type { Probe } from '../special_probe.ts';
+import { Count, PROBES, bitsOf, evaluate, numberOf } from '../../bench/special_probe.ts';
+import type { Probe } from '../../bench/special_probe.ts';
 import { assert, close, device, suite } from '../harness.ts';
 
 const test = suite('special functions');

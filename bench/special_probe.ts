@@ -1,5 +1,5 @@
-// Runs a special function on the GPU over a run of f32 bit patterns and counts how far the results are from float64. Shared by test/kernels/special.test.ts and
-// bench/precision.ts.
+// Runs a special function on the GPU over a run of f32 bit patterns and counts how far the results are from float64. Shared by bench/precision.ts and
+// test/kernels/special.test.ts, which runs in pages too.
 import type { Device } from '../engine/device.ts';
 import { dispatch } from '../engine/dispatch.ts';
 import type { Kernel } from '../engine/dispatch.ts';
@@ -64,23 +64,19 @@ export const PROBES: readonly Probe[] = [
   { name: 'built-in x / y', wgsl: 'x / bitcast<vec4f>(((u * 0x9e3779b1u) >> vec4u(9u)) | vec4u(0x3f800000u))', reference: (x, bits) => x / divisor(bits), builtin: true },
 ];
 
-function kernelOf({ name, wgsl }: Probe): Kernel {
-  return {
-    name: `probe ${name}`, bindings: { y: { binding: 1, write: true } }, params: { first: { offset: 0, type: 'u32' }, stride: { offset: 4, type: 'u32' }, count: { offset: 8, type: 'u32' } },
-    paramsBytes: 16, entries: { forward: { tensors: ['y'], params: true } }, overrides: [],
-    code: `${SPECIAL}
-struct Params { first: u32, stride: u32, count: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4u>;
-@compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x * 4u >= params.count) { return; }
-  let u = (vec4u(id.x * 4u) + vec4u(0u, 1u, 2u, 3u)) * params.stride + params.first;
-  let x = bitcast<vec4f>(u);
-  y[id.x] = bitcast<vec4u>(${wgsl});
-}`,
-  };
+const SHADER = new URL('../../bench/special_probe.wgsl', import.meta.url);
+
+async function shader(): Promise<string> {
+  if (typeof process !== 'undefined' && process.versions?.node) return (await import('node:fs/promises')).readFile(SHADER, 'utf8');
+  const answer = await fetch(SHADER);
+  if (!answer.ok) throw new Error(`special probe: ${SHADER.href} gave ${answer.status}, expected the shader`);
+  return answer.text();
 }
+
+const kernelOf = ({ name, wgsl }: Probe, text: string): Kernel => ({
+  name: `probe ${name}`, bindings: { y: { binding: 1, write: true } }, params: { first: { offset: 0, type: 'u32' }, stride: { offset: 4, type: 'u32' }, count: { offset: 8, type: 'u32' } },
+  paramsBytes: 16, entries: { forward: { tensors: ['y'], params: true } }, overrides: [], code: `${SPECIAL}\nfn probed(x: vec4f, u: vec4u) -> vec4f { return ${wgsl}; }\n${text}`,
+});
 
 const kernels = new Map<string, Kernel>();
 
@@ -90,7 +86,7 @@ const kernels = new Map<string, Kernel>();
  */
 export async function evaluate(device: Device, probe: Probe, first: number, stride: number, count: number): Promise<Uint32Array> {
   let kernel = kernels.get(probe.name);
-  if (!kernel) kernels.set(probe.name, kernel = kernelOf(probe));
+  if (!kernel) kernels.set(probe.name, kernel = kernelOf(probe, await shader()));
   const y = Tensor.empty(device, [count], 'u32');
   dispatch(device, kernel, 'forward', { y }, { first, stride, count }, Math.ceil(count / 256));
   try {
