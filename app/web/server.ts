@@ -34,14 +34,28 @@ export interface WebServer {
 /** A server on a loopback address answers only to loopback names, so that no other site can reach it by a name of its own. */
 const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(host);
 
-async function send(site: Site, request: IncomingMessage, response: ServerResponse, etag: string): Promise<void> {
+/** Whether the browser has this very version already: If-None-Match is `*` or a list of tags, compared weakly (RFC 9110, section 13.1.2). */
+function isKnown(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  if (header.trim() === '*') return true;
+  const bare = etag.replace(/^W\//, '');
+  return [...header.matchAll(/(?:W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g)].some(([, tag]) => tag === bare);
+}
+
+async function send(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const refuse = (status: number, text: string): void => { response.writeHead(status, { ...HEADERS, 'content-type': 'text/plain; charset=utf-8' }).end(text); };
   if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'only GET and HEAD');
   const file = site.files.get((request.url ?? '/').split('?')[0]!);
   if (!file) return refuse(404, 'not here');
   const handle = file.path === undefined ? undefined : await open(file.path);
   try {
-    const size = file.bytes?.length ?? (await handle!.stat()).size;
+    const about = await handle?.stat();
+    const size = file.bytes?.length ?? about!.size;
+    const etag = about ? `"${site.version}-${size.toString(16)}-${Math.round(about.mtimeMs).toString(16)}"` : `"${site.version}"`; // a checkpoint may be written over while it is served
+    if (isKnown(request.headers['if-none-match'], etag)) {
+      response.writeHead(304, { ...HEADERS, etag }).end();
+      return;
+    }
     const range = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(request.headers.range ?? '');
     const from = range ? Number(range[1]) : 0;
     const to = range?.[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
@@ -75,7 +89,7 @@ export async function serveWeb({ model, port, host }: WebOptions): Promise<WebSe
       response.writeHead(421, { 'content-type': 'text/plain' }).end('this server answers to localhost only');
       return;
     }
-    send(site, request, response, `"${site.version}"`).catch(() => (response.headersSent ? response.destroy() : response.writeHead(500).end()));
+    send(site, request, response).catch(() => (response.headersSent ? response.destroy() : response.writeHead(500).end()));
   });
   server.headersTimeout = 10_000;
   await new Promise<void>((done, fail) => {

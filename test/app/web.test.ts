@@ -71,8 +71,40 @@ inBrowser('the server sends its own files and nothing else, under a strict polic
   const some = await ask('/model/model.safetensors', 'GET', { range: 'bytes=8-107' });
   assert.equal([all.status, all.bytes, some.status, some.bytes, some.headers['content-range']], [200, 0, 206, 100, `bytes 8-107/${all.headers['content-length']}`]);
   assert.is((await ask('/model/config.json', 'GET', { range: 'bytes=99999999-' })).status, 416);
+  for (const path of ['/', '/style.css', '/model/config.json', '/files.json', '/dist/app/web/page.js']) {
+    const { headers: { etag }, bytes } = await ask(path);
+    const tag = String(etag);
+    assert.match(tag, /^"[0-9a-f-]+"$/, path);
+    assert.ok(bytes > 0);
+    for (const known of [tag, `W/${tag}`, `"other", W/"a,b" ,${tag}`, '*']) {
+      for (const method of ['GET', 'HEAD']) {
+        const again = await ask(path, method, { 'if-none-match': known, range: 'bytes=1-2' });
+        assert.equal([again.status, again.bytes, again.headers.etag, again.headers['cache-control'], again.headers['content-length']], [304, 0, etag, 'no-cache', undefined], `${method} ${path} ${known}`);
+      }
+    }
+    for (const other of ['"other"', `"${tag}`, tag.slice(1, -1), `${tag.slice(0, -1)}0"`, '', '"*"']) assert.equal([(await ask(path, 'GET', { 'if-none-match': other })).status, (await ask(path, 'GET', { 'if-none-match': other })).bytes], [200, bytes], `${path} ${other}`);
+  }
+  assert.equal([(await ask('/package.json', 'GET', { 'if-none-match': '*' })).status, (await ask('/', 'POST', { 'if-none-match': '*' })).status], [404, 405]);
   assert.match(await serveWeb({ port: 0, host: '127.0.0.1', model: '/nowhere' }).then(() => '', (error: Error) => error.message), /\/nowhere has no config\.json/);
   await close();
+});
+
+inBrowser('a checkpoint that is written over while it is served gets another tag', async () => {
+  const { serveWeb } = await import('../../app/web/server.ts');
+  const { inFolder } = await import('../folder.ts');
+  const { utimes, writeFile } = await import('node:fs/promises');
+  await inFolder(async folder => {
+    await writeFile(`${folder}/config.json`, '{"a": 1}');
+    const { url, close } = await serveWeb({ port: 0, host: '127.0.0.1', model: folder });
+    const ask = (known = ''): Promise<Response> => fetch(`${url}model/config.json`, { headers: { 'if-none-match': known } });
+    const etag = (await ask()).headers.get('etag')!;
+    assert.is((await ask(etag)).status, 304);
+    await writeFile(`${folder}/config.json`, '{"a": 2}');
+    await utimes(`${folder}/config.json`, 1e9, 1e9);
+    const fresh = await ask(etag);
+    assert.equal([fresh.status, await fresh.text(), fresh.headers.get('etag') === etag], [200, '{"a": 2}', false]);
+    await close();
+  });
 });
 
 inBrowser('drawings are named, labels are taken as they are typed', async () => {
