@@ -1,5 +1,4 @@
 // `vl-jepa eval --preset nano`: one report of everything the small model does, every figure beside its baselines and controls (Node only: drawings come from npm packages).
-import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GALLERY_ARTISTS, TEST_ARTIST } from '../data/e4.ts';
@@ -32,6 +31,7 @@ import { nameFigures, nearestTexts, shareOf } from './figures.ts';
 import type { NameFigures, Share } from './figures.ts';
 import { neighbourFigures } from './neighbours.ts';
 import type { NeighbourFigures } from './neighbours.ts';
+import { weightsDigest } from './weights_digest.ts';
 
 /** Folders of presets, under checkpoints/: the model that does all tasks. */
 const PRESETS: Readonly<Record<string, string>> = { nano: 'nano2' };
@@ -221,7 +221,7 @@ export async function evaluatePreset(options: PresetOptions): Promise<Evaluation
   const model = await VLJEPA.fromPretrained(folder, { device });
   try {
     await mkdir(out, { recursive: true });
-    const [path, weights] = [join(out, 'evaluation.parts.json'), await weightsOf(folder)];
+    const [path, weights] = [join(out, 'evaluation.parts.json'), await weightsDigest(folder)];
     const kept = await keptParts(path, [weights, options.artist ?? TEST_ARTIST, options.most ?? 'all', JSON.stringify(options.joined ?? {}), device.adapter.notice].join(' '));
     const part: Part = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
       const found = kept.parts[name];
@@ -251,19 +251,13 @@ export async function evaluatePreset(options: PresetOptions): Promise<Evaluation
 export const commandOf = ({ preset, model, artist, most }: Pick<PresetOptions, 'preset' | 'model' | 'artist' | 'most'>, folder: string): string =>
   `vl-jepa eval --preset ${preset}${model ? ` --model ${shortPath(folder)}` : ''}${artist !== undefined && artist !== TEST_ARTIST ? ` --artist ${artist}` : ''}${most ? ` --most ${most}` : ''}`;
 
-/** SHA-256 of a checkpoint's weights and, where it has one, of its decoder's. */
-async function weightsOf(folder: string): Promise<string> {
-  const hash = createHash('sha256').update(await readFile(join(folder, 'model.safetensors')));
-  return hash.update(await readFile(join(folder, 'decoder', 'model.safetensors')).catch(() => '')).digest('hex');
-}
-
 /**
  * The newest figures of a preset: those just measured into a folder, else those that ship with the checkpoint; of the weights that lie there alone, and of every clip of the test artist.
  * @param preset name @param out folder of reports @returns undefined where these weights were not measured
  */
 export async function knownEvaluation(preset: string, out: string): Promise<Evaluation | undefined> {
   const folder = presetFolder(preset);
-  const weights = await weightsOf(folder).catch(() => undefined);
+  const weights = await weightsDigest(folder).catch(() => undefined);
   for (const path of [join(out, 'evaluation.json'), join(folder, 'evaluation.json')]) {
     const known = await readJson<Evaluation>(path);
     if (known?.weights === weights && weights !== undefined && !/ --(most|artist) /.test(known!.measured.command)) return { ...known!, training: await trainingOf(folder) };

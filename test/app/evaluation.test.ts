@@ -1,4 +1,5 @@
 // The report of every task: its pieces on small examples, and its text and page from given figures. Node only, nothing is computed on an adapter.
+import { inFolder } from '../folder.ts';
 import { assert, isNode, suite } from '../harness.ts';
 import type { Evaluation } from '../../app/evaluate_preset.ts';
 import { WHY, refusal, vlJepa } from './process.ts';
@@ -90,6 +91,26 @@ test.when(isNode, WHY, 'a tie with a wrong subgroup is wrong; the command and th
   assert.match(text, /motion; nothing +– +0\n/);
   assert.match(text, /chance +0\.06 +0\.31 +0\.63/);
 });
+
+test.when(isNode, WHY, 'weights in one file or in shards are told apart by every byte, with those of the decoder', () => inFolder(async folder => {
+  const { createHash } = await import('node:crypto');
+  const { mkdir, rm, writeFile } = await import('node:fs/promises');
+  const { weightsDigest } = await import('../../app/weights_digest.ts');
+  const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
+  assert.match(await weightsDigest(folder).then(() => '', (error: Error) => error.message), /^model: .* has no weights, expected model\.safetensors, or model\.safetensors\.index\.json with its shards$/);
+  await writeFile(`${folder}/b.safetensors`, 'bb');
+  await writeFile(`${folder}/a.safetensors`, 'a');
+  await writeFile(`${folder}/model.safetensors.index.json`, JSON.stringify({ weight_map: { x: 'b.safetensors', y: 'a.safetensors', z: 'b.safetensors' } }));
+  assert.is(await weightsDigest(folder), sha('abb'));
+  await mkdir(`${folder}/decoder`);
+  await writeFile(`${folder}/decoder/model.safetensors`, 'd');
+  assert.is(await weightsDigest(folder), sha('abbd'));
+  await rm(`${folder}/b.safetensors`);
+  assert.match(await weightsDigest(folder).then(() => '', (error: Error) => error.message), /b\.safetensors/);
+  await rm(`${folder}/model.safetensors.index.json`);
+  await writeFile(`${folder}/model.safetensors`, 'm');
+  assert.is(await weightsDigest(folder), sha('md'));
+}));
 
 test.when(isNode, WHY, 'an unknown preset is told', async () => {
   assert.match(refusal(await vlJepa(['eval', '--preset', 'giga'])), /^eval: --preset is giga, expected one of nano$/);
