@@ -13,6 +13,7 @@ import { checkpointFolder } from './checkpoint_path.ts';
 import { isClip, loadVisual, visualInput } from './clips.ts';
 import { movingCaptions } from './decoder_lessons.ts';
 import { CliError } from './errors.ts';
+import { keptBank } from './text_bank.ts';
 
 export interface CaptionFilesOptions extends DecodeOptions {
   model?: string | undefined;
@@ -58,7 +59,8 @@ async function withFiles(command: string, options: CaptionFilesOptions, work: (m
   const path = await checkpointFolder(folder, 'nano2');
   const model = await VLJEPA.fromPretrained(path, { device: await openDevice() });
   const decoder = await TextDecoder.fromPretrained(own ?? path, { model });
-  const bank = labelBank(model, await bankTexts(bankPath, visuals.some(isClip)));
+  const texts = await bankTexts(bankPath, visuals.some(isClip));
+  const bank = await (bankPath === undefined ? keptBank : labelBank)(model, texts); // texts of the user are kept nowhere
   const said: Caption[] = [];
   for (const visual of visuals) said.push(...(await work(model, decoder, [visualInput(visual)], { ...decode, bank })));
   bank.vectors.dispose();
