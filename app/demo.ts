@@ -1,8 +1,11 @@
 // The main job, `npm start`: names pictures by an artist the model never saw (or the user's own), retrieves pictures by text, writes out/report.html.
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { TEST_ARTIST, loadE4 } from '../data/e4.ts';
+import type { E4 } from '../data/e4.ts';
 import { decodePicture } from '../data/picture.ts';
+import { SHARP_VERSION, importSharp } from '../data/platform.ts';
 import type { Picture } from '../model/pictures.ts';
 import { openDevice } from '../engine/device.ts';
 import { VLJEPA } from '../model/vl_jepa.ts';
@@ -11,10 +14,11 @@ import type { Recall } from '../tasks/metrics.ts';
 import { topK } from '../tasks/metrics.ts';
 import { retrieve } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
-import { checkpointFolder, shortPath } from './checkpoint_path.ts';
+import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
 import { demoReport } from './demo_report.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
+import { CliError } from './errors.ts';
 import { knownEvaluation } from './evaluate_preset.ts';
 import { evaluateArtist } from './train.ts';
 
@@ -41,7 +45,8 @@ export interface DemoResult {
   adapter: string;
   checkpoint: string;
   classify: Answer[];
-  retrieval: { artist: string; candidates: number; r1: number; r5: number; r10: number; baselines: Record<string, unknown>; textToPicture: Recall };
+  /** Nothing where the artist's drawings are not installed. */
+  retrieval: { artist: string; candidates: number; r1: number; r5: number; r10: number; baselines: Record<string, unknown>; textToPicture: Recall } | null;
   seconds: number;
 }
 
@@ -54,31 +59,60 @@ const QUERIES = ['a red fruit', 'musical instrument', 'fish', 'a picture of hous
 export async function demo({ model: folder, out, files, json }: DemoOptions): Promise<DemoResult> {
   const began = performance.now();
   const say = (text = ''): void => { if (!json) console.log(text); };
-  const own = await Promise.all(files.map(f => decodePicture(f))); // bad files are told before anything slow begins
+  const e4 = await loadE4();
+  const drawn = await missingPackages(e4, files.length > 0);
+  const shown = files.length || !drawn ? files : await samplePictures();
+  const own = await Promise.all(shown.map(f => decodePicture(f))); // bad files are told before anything slow begins
   const checkpoint = await checkpointFolder(folder);
   const device = await openDevice();
   say(`adapter     ${device.adapter.notice}`);
   const model = await VLJEPA.fromPretrained(checkpoint, { device });
   say(`checkpoint  ${shortPath(checkpoint)}, ${[...model.tensors().values()].reduce((n, t) => n + t.size, 0).toLocaleString('en')} parameters, trained by this engine`);
-  const e4 = await loadE4();
+  if (drawn) say(`drawings    ${drawn}`);
   const names = e4.concepts.map(c => c.name);
-  const set = await loadArtistSet(e4, TEST_ARTIST);
-  const report = await evaluateArtist(model, set, names);
+  const icons = e4.concepts.map(c => c.icons[TEST_ARTIST] ?? c.key);
+  const set = drawn ? undefined : await loadArtistSet(e4, TEST_ARTIST);
+  const report = set && (await evaluateArtist(model, set, names));
   const metrics = JSON.parse(await readFile(join(checkpoint, 'metrics.json'), 'utf8').catch(() => '{}')) as { baselines?: Record<string, unknown> };
-  const { classify, pictures } = own.length ? await nameFiles(model, own, files, names) : pageOfSet(set, names, e4.concepts.map(c => c.icons[TEST_ARTIST] ?? c.key), report.scores);
-  const found = await findPictures(model, set, e4.concepts.map(c => c.icons[TEST_ARTIST] ?? c.key), names);
-  const { n, r1, r5, r10 } = report.pictureToText;
+  const { classify, pictures } = set && !own.length ? pageOfSet(set, names, icons, report!.scores) : await nameFiles(model, own, shown, names);
+  if (!files.length && !set) for (const answer of classify) answer.truth = basename(answer.file, '.svg').replaceAll('_', ' ');
+  const found = set ? await findPictures(model, set, icons, names) : [];
   const result: DemoResult = {
     adapter: device.adapter.notice, checkpoint: shortPath(checkpoint), classify,
-    retrieval: { artist: TEST_ARTIST, candidates: names.length, r1, r5, r10, baselines: metrics.baselines ?? {}, textToPicture: report.textToPicture },
+    retrieval: report ? retrievalOf(report, names.length, metrics.baselines ?? {}) : null,
     seconds: (performance.now() - began) / 1000,
   };
-  show(say, result, n, found.map(f => f.found));
+  show(say, result, set?.concepts.length ?? 0, names.length, found.map(f => f.found));
   await mkdir(out, { recursive: true });
-  const html = await demoReport(result, pictures, found, await knownEvaluation('nano', out));
+  const html = await demoReport(result, pictures, found, names.length, await knownEvaluation('nano', out));
   await writeFileAtomic(join(out, 'report.html'), html);
   say(`\nreport      ${join(out, 'report.html')}`);
   return result;
+}
+
+/** The unseen artist's figures. */
+function retrievalOf({ pictureToText: { r1, r5, r10 }, textToPicture }: Awaited<ReturnType<typeof evaluateArtist>>, candidates: number, baselines: Record<string, unknown>): DemoResult['retrieval'] {
+  return { artist: TEST_ARTIST, candidates, r1, r5, r10, baselines, textToPicture };
+}
+
+/**
+ * An installed package brings neither the drawings nor what decodes pictures.
+ * @returns what is left out without the drawings, and how to get it; nothing where they are there @throws CliError without sharp
+ */
+async function missingPackages({ versions }: E4, files: boolean): Promise<string | undefined> {
+  const name = `@iconify-json/${TEST_ARTIST}`;
+  const find = createRequire(import.meta.url).resolve;
+  const there = (file: string): boolean => { try { return find(file) !== ''; } catch { return false; } };
+  const [drawings, sharp] = [there(`${name}/package.json`), await importSharp('demo').then(() => true, () => false)];
+  const install = `npm install ${[...(sharp ? [] : [`sharp@${SHARP_VERSION}`]), ...(drawings ? [] : [`${name}@${versions[name]}`])].join(' ')}`;
+  if (!sharp) throw new CliError(`demo: pictures cannot be decoded, expected the npm package sharp${drawings ? '' : `, and ${name} for the unseen artist's drawings`} (run: ${install}; \`vl-jepa demo FILE\` needs sharp alone, \`vl-jepa web\` in their place mediabunny)`);
+  return drawings ? undefined : `${name} is not installed, so ${files ? 'your pictures are named' : 'the sample pictures of the page are named'}, and nothing is retrieved or measured (run: ${install})`;
+}
+
+/** The drawings that ship with the page, by the same artist. */
+async function samplePictures(): Promise<string[]> {
+  const folder = join(PACKAGE_ROOT, 'app', 'web', 'samples');
+  return (await readdir(folder)).filter(name => name.endsWith('.svg')).sort().map(name => join(folder, name));
 }
 
 async function nameFiles(model: VLJEPA, pictures: Picture[], files: readonly string[], names: readonly string[]): Promise<{ classify: Answer[]; pictures: Picture[] }> {
@@ -108,8 +142,7 @@ async function findPictures(model: VLJEPA, set: ArtistSet, icons: readonly strin
   }));
 }
 
-function show(say: (text?: string) => void, result: DemoResult, n: number, found: readonly Found[]): void {
-  const { artist, candidates, r1, r5, r10, baselines } = result.retrieval;
+function show(say: (text?: string) => void, result: DemoResult, n: number, candidates: number, found: readonly Found[]): void {
   say(`\npictures → names, ${candidates} candidates`);
   for (const { file, truth, top5 } of result.classify) {
     const [label, score] = top5[0]!;
@@ -118,6 +151,8 @@ function show(say: (text?: string) => void, result: DemoResult, n: number, found
     if (truth === null) say(`      then ${top5.slice(1).map(([l, s]) => `${l} (${s.toFixed(2)})`).join(', ')}`);
   }
   if (result.classify.some(a => a.truth !== null)) say('  ✓ right, ~ right name among the first five, ✗ wrong');
+  if (!result.retrieval) return;
+  const { artist, r1, r5, r10, baselines } = result.retrieval;
   say('\ntexts → pictures');
   for (const { query, hits } of found) say(`  "${query}": ${hits.map(h => h.name).join(', ')}`);
   say(`\n${artist}, ${n} pictures by an artist the model never saw   R@1   R@5  R@10`);

@@ -44,6 +44,9 @@ async function readText(url: URL): Promise<string | undefined> {
   return answer.ok ? answer.text() : undefined;
 }
 
+/** The version of `sharp` that is tested. */
+export const SHARP_VERSION = '0.35.5';
+
 /**
  * Imports `sharp`, which is an optional package: only picture files and icon sets in Node need it.
  * @param where who needs it, for the message
@@ -55,6 +58,6 @@ export async function importSharp(where: string): Promise<typeof import('sharp')
   try {
     return (await import('sharp')).default;
   } catch (cause) {
-    throw new DataError(where, 'needs the npm package sharp, which could not be loaded (run: npm install sharp@0.35.5)', cause);
+    throw new DataError(where, `needs the npm package sharp, which could not be loaded (run: npm install sharp@${SHARP_VERSION})`, cause);
   }
 }

@@ -1,5 +1,7 @@
 // What `npm pack` would send: everything that its own files name, and no tests.
+import { inFolder } from '../folder.ts';
 import { assert, isNode, suite } from '../harness.ts';
+import { WHY, tinyCheckpoint } from './process.ts';
 
 const test = suite('the package');
 
@@ -31,5 +33,45 @@ test.when(isNode && /\/dist\/test\/app\/[^/]*$/.test(import.meta.url), 'asks npm
   assert.ok(found > 1000, `${found} names were found`);
   assert.equal(missing, []);
 });
+
+test.when(isNode, WHY, 'where only the package is installed, demo names the pictures that it holds; without sharp it says what to install', () => inFolder(async folder => {
+  const { execFile } = await import('node:child_process');
+  const { cp, mkdir, readFile, readdir, symlink } = await import('node:fs/promises');
+  const { join } = await import('node:path');
+  const { fileURLToPath } = await import('node:url');
+  const { ROOT } = await import('../house/sources.ts');
+  const built = fileURLToPath(new URL('../../', import.meta.url)); // dist
+  const home = join(folder, 'node_modules', 'vl-jepa');
+  await cp(built, join(home, 'dist'), { recursive: true, filter: path => path !== join(built, 'test') });
+  await cp(join(ROOT, 'app', 'web', 'samples'), join(home, 'app', 'web', 'samples'), { recursive: true });
+  await mkdir(join(home, 'data'));
+  for (const name of await readdir(join(ROOT, 'data'))) if (name.endsWith('.json')) await cp(join(ROOT, 'data', name), join(home, 'data', name));
+  await cp(join(ROOT, 'package.json'), join(home, 'package.json'));
+  const { dependencies, devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Record<string, Record<string, string>>;
+  const link = async (name: string): Promise<void> => {
+    await mkdir(join(folder, 'node_modules', name, '..'), { recursive: true });
+    await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
+  };
+  for (const name of Object.keys(dependencies!)) await link(name);
+  await tinyCheckpoint(join(folder, 'model'));
+  const demo = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> => new Promise(done => {
+    execFile(process.execPath, [join(home, 'dist', 'app', 'cli.js'), 'demo', ...args, '--model', join(folder, 'model'), '--out', join(folder, 'out')], { cwd: folder }, (error, stdout, stderr) => done({ code: Number(error?.code ?? 0), stdout, stderr }));
+  });
+  const [sharp, drawings] = [`sharp@${devDependencies!['sharp']}`, `@iconify-json/fluent-emoji-flat@${devDependencies!['@iconify-json/fluent-emoji-flat']}`];
+  const bare = await demo();
+  assert.is(bare.code, 1);
+  assert.is(bare.stderr, `error: demo: pictures cannot be decoded, expected the npm package sharp, and @iconify-json/fluent-emoji-flat for the unseen artist's drawings (run: npm install ${sharp} ${drawings}; \`vl-jepa demo FILE\` needs sharp alone, \`vl-jepa web\` in their place mediabunny)\n`);
+  await link('sharp');
+  const samples = await demo('--json');
+  assert.is(samples.code, 0, samples.stderr);
+  const said = JSON.parse(samples.stdout) as { classify: { file: string; truth: string | null; top5: unknown[] }[]; retrieval: unknown };
+  assert.equal(said.classify.map(a => `${a.file} ${a.truth} ${a.top5.length}`), ['cat_face', 'guitar', 'mushroom', 'red_apple', 'rocket', 'sailboat', 'sun', 'tropical_fish'].map(n => `${n}.svg ${n.replace('_', ' ')} 5`));
+  assert.is(said.retrieval, null);
+  const own = await demo(join(home, 'app', 'web', 'samples', 'sun.svg'));
+  assert.is(own.code, 0, own.stderr);
+  assert.match(own.stdout, new RegExp(`drawings    @iconify-json/fluent-emoji-flat is not installed, so your pictures are named, and nothing is retrieved or measured \\(run: npm install ${drawings}\\)\n`));
+  assert.match(own.stdout, /sun\.svg +\S[^]*report /);
+  assert.match(await readFile(join(folder, 'out', 'report.html'), 'utf8'), /need the artist's drawings, npm package <code>@iconify-json\/fluent-emoji-flat<\/code>, which was not installed/);
+}));
 
 test.run();
