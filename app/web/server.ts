@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { checkpointFolder } from '../checkpoint_path.ts';
 import { CliError } from '../errors.ts';
 import { collectSite } from './site.ts';
@@ -67,7 +68,7 @@ async function send(site: Site, request: IncomingMessage, response: ServerRespon
     if (request.method === 'HEAD' || size === 0) {
       response.end();
     } else if (handle) {
-      await new Promise<void>((done, fail) => handle.createReadStream({ start: from, end: to, autoClose: false }).once('error', fail).pipe(response).once('finish', done).once('close', done).once('error', fail));
+      await pipeline(handle.createReadStream({ start: from, end: to, autoClose: false }), response); // ends also where the browser let go before the first byte
     } else {
       response.end(file.bytes!.subarray(from, to + 1));
     }
