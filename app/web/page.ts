@@ -182,12 +182,7 @@ let asking = false;
 const watching = (): boolean => stage.shown === 'camera';
 
 async function useCamera(): Promise<void> {
-  if (watching()) {
-    begin();
-    stage.stopCamera();
-    await client.call('stop', null);
-    return;
-  }
+  if (watching()) return stage.stopCamera(); // the loop below sees it, and ends the stream
   if (asking) return; // pressed twice: the first camera would never be let go
   const button = element('camera', HTMLButtonElement);
   asking = true;
@@ -206,9 +201,12 @@ async function useCamera(): Promise<void> {
       button.textContent = 'Stop the camera';
       await client.call('live', { turn: mine, settings, atOnce: 1 });
       await watchCamera(mine);
-    } while (mine === turn);
+    } while (mine === turn && watching());
   } finally {
-    if (mine === turn) stage.stopCamera(); // it failed, nobody ended it
+    if (mine === turn) {
+      stage.stopCamera(); // it failed, nobody ended it
+      await client.call('finish', null).catch(fail); // what was seen stays, to be searched
+    }
     if (!watching()) {
       button.textContent = 'Use the camera';
       button.setAttribute('aria-pressed', 'false');
@@ -221,7 +219,7 @@ async function watchCamera(mine: number): Promise<void> {
   const began = performance.now();
   const { framesPerSecond, strideFrames } = settings;
   const lastS = Math.min(LIVE_S, ((MOST_WINDOWS - 1) * strideFrames) / framesPerSecond);
-  for (let n = 0; mine === turn; n++) {
+  for (let n = 0; mine === turn && watching(); n++) {
     const timeS = (performance.now() - began) / 1000;
     if (timeS > lastS) return;
     const bitmap = await stage.cameraFrame();

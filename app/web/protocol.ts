@@ -57,7 +57,6 @@ export interface Calls {
   live: { in: { turn: number; settings: StreamSettings; atOnce: number }; out: null };
   frame: { in: { bitmap: ImageBitmap; timeS: number }; out: null };
   finish: { in: null; out: null };
-  stop: { in: null; out: null };
   look: { in: { index: number }; out: { labels: Scored[]; names: Scored[] } };
   find: { in: { text: string }; out: { curve: Float32Array; best: number } };
   /** Without answers the text decoder speaks. */

@@ -141,8 +141,7 @@ export class Watcher {
     return this.stream;
   }
 
-  /** Ends the stream; what was seen stays for questions. */
-  stop(): void {
+  private stop(): void {
     this.stream?.stop.abort(new DOMException('another stream began', 'AbortError'));
   }
 

@@ -22,7 +22,6 @@ async function answer({ call, args }: Request): Promise<unknown> {
     case 'live': return watcher.live(args);
     case 'frame': return watcher.frame(args);
     case 'finish': return watcher.finish();
-    case 'stop': return watcher.stop() ?? null;
     case 'look': return watcher.look(args);
     case 'find': return watcher.find(args);
     case 'ask': return watcher.ask(args);

@@ -204,9 +204,17 @@ inBrowser('the camera is watched and let go', async () => {
   const seen = await windows(page);
   await page.waitForTimeout(600);
   assert.is(await windows(page), seen);
+  assert.ok(seen >= 5, 'what the camera saw stays');
+  await page.fill('#sought', 'a green circle');
+  await page.click('#find-button');
+  await page.waitForSelector('#plot .p-find', { state: 'attached' });
+  await page.waitForFunction(() => /^nearest at 0:\d\d\.\d/.test(document.querySelector('#found')?.textContent ?? ''));
+  assert.is(await windows(page), seen);
   const live = (): Promise<number> => page.evaluate(() => (globalThis as { asked?: MediaStream[] }).asked!.flatMap(s => s.getTracks()).filter(t => t.readyState === 'live').length);
   assert.is(await live(), 0, 'no camera stays on');
   await page.click('#camera');
+  await page.waitForSelector('#camera[aria-pressed=true]');
+  assert.is(await page.textContent('#found'), '', 'another stream begins anew');
   await page.waitForFunction(() => Number(document.querySelector('#tally b')?.textContent) >= 1);
   assert.is(await live(), 1);
   await page.evaluate(() => ((document.querySelector('#video') as HTMLVideoElement).srcObject as MediaStream).getTracks().forEach(t => t.stop())); // as if it were unplugged
