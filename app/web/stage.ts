@@ -50,6 +50,11 @@ export class Stage {
     if (this.caption.textContent !== text) this.caption.textContent = text; // a live region: it speaks whenever it is written
   }
 
+  /** Whether texts are announced: a film that begins again has told all of them. */
+  private announce(on: boolean): void {
+    this.caption.setAttribute('aria-live', on ? 'polite' : 'off');
+  }
+
   showImage(file: Blob, name: string): void {
     this.show('image');
     this.image.src = this.take(file);
@@ -116,6 +121,7 @@ export class Stage {
   run(on: boolean, asked = true): void {
     const can = (this.shown === 'video' || this.shown === 'sample') && (asked || !calm.matches);
     this.running = on && can;
+    this.announce(true);
     this.play.textContent = this.running ? 'Pause' : 'Play';
     if (this.shown === 'video') {
       if (this.running) void this.video.play().catch(() => this.run(false));
@@ -124,13 +130,17 @@ export class Stage {
     cancelAnimationFrame(this.tick);
     if (!this.running) return;
     let last = performance.now();
+    let shownS = -Infinity;
     const step = (now: number): void => {
       if (this.shown === 'sample') {
         this.sampleS = (this.sampleS + (now - last) / 1000) % SAMPLE_FILM_S;
         drawSampleFilm(this.canvas, this.drawings, this.sampleS);
       }
       last = now;
-      this.moved(this.shown === 'video' ? this.video.currentTime : this.sampleS);
+      const timeS = this.shown === 'video' ? this.video.currentTime : this.sampleS;
+      if (timeS < shownS) this.announce(false);
+      shownS = timeS;
+      this.moved(timeS);
       this.tick = requestAnimationFrame(step);
     };
     this.tick = requestAnimationFrame(step);

@@ -175,6 +175,23 @@ inBrowser('a film leaves its trace; the keyboard moves through it; a text finds 
   assert.equal(trouble, []);
 });
 
+inBrowser('a film that begins again announces its texts no more, until it is paused', async () => {
+  const { page, trouble } = await opened();
+  const { fileURLToPath } = await import('node:url');
+  await page.setInputFiles('#file', fileURLToPath(new URL('../../../test/data/clips/square_vp9.webm', import.meta.url)));
+  const spoken = (how: string): Promise<unknown> => page.waitForSelector(`#caption-now[aria-live=${how}]`, { state: 'attached' });
+  await spoken('polite');
+  await page.waitForFunction(() => document.querySelector('#play')?.textContent === 'Pause');
+  await spoken('off');
+  await page.click('#play');
+  await spoken('polite');
+  await page.click('#play');
+  assert.is(await page.getAttribute('#caption-now', 'aria-live'), 'polite', 'its first pass');
+  await spoken('off');
+  await page.click('#play');
+  assert.equal(trouble, []);
+});
+
 inBrowser('a file that is none is told in one sentence', async () => {
   const { page, trouble } = await opened();
   await page.setInputFiles('#file', { name: 'letter.mp4', mimeType: 'video/mp4', buffer: Buffer.from('this is a letter, not a film') });
