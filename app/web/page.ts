@@ -1,7 +1,7 @@
 // The page: starts the worker, and joins what people do with what the model says.
 import { Client } from './client.ts';
 import { clock, element, make, sayTrouble, showBars } from './elements.ts';
-import { keepOffline } from './keep_offline.ts';
+import { isNewest, keepOffline } from './keep_offline.ts';
 import { MachinePanel, whyNoGpu } from './machine_panel.ts';
 import { defaultStream, MOST_WINDOWS } from './protocol.ts';
 import type { Scored, StreamSettings, Told } from './protocol.ts';
@@ -321,6 +321,7 @@ async function start(): Promise<void> {
   drawSamples();
   disable(true);
   for (const kind of ['dragover', 'drop']) document.addEventListener(kind, event => event.preventDefault()); // else a file that is dropped too early takes the place of the page
+  if (!(await isNewest())) return;
   const listed = fetch('/files.json').then(answer => answer.json() as Promise<{ version: string; model: string[] }>);
   const missing = await whyNoGpu();
   if (missing) {

@@ -92,7 +92,8 @@ export async function collectSite(model: string): Promise<Site> {
   const names = (await tree(model)).filter(n => /\.(json|safetensors)$/.test(n));
   if (!names.includes('config.json')) throw new CliError(`web: ${model} holds no config.json, expected a checkpoint folder`);
   for (const name of names) files.set(`/model/${name}`, { type: typeOf(name), path: join(model, name) });
-  const hash = createHash('sha256');
+  const offline = new TextEncoder().encode((await readFile(join(COMPILED, 'app', 'web', 'offline.js'), 'utf8')).replace(/^export \{\};?\s*$/m, '')); // a plain script: not every browser takes modules here
+  const hash = createHash('sha256').update(offline); // another way of keeping files is another version
   const kept: string[] = [];
   for (const [address, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const about = file.path === undefined ? undefined : await stat(file.path);
@@ -102,6 +103,6 @@ export async function collectSite(model: string): Promise<Site> {
   }
   const version = hash.digest('hex').slice(0, 16);
   files.set('/files.json', { type: typeOf('files.json'), bytes: new TextEncoder().encode(JSON.stringify({ version, model: names, files: kept })) });
-  files.set('/offline.js', { type: typeOf('offline.js'), bytes: new TextEncoder().encode((await readFile(join(COMPILED, 'app', 'web', 'offline.js'), 'utf8')).replace(/^export \{\};?\s*$/m, '')) }); // a plain script: not every browser takes modules here
+  files.set('/offline.js', { type: typeOf('offline.js'), bytes: offline });
   return { files, version, model: names };
 }
