@@ -33,9 +33,9 @@ test.when(isNode, WHY, 'both kinds of model are trained on the tiny recipe and m
   const model = VLJEPA.fromConfig(TINY.model, { device: d, seed: 1, init: TINY.init as never, tokenizer: await loadTokenizerJson() });
   await model.save(`${folder}/start`);
   model.dispose();
-  const options: CompareOptions = { preset: 'tiny', from: `${folder}/start`, steps: 2, seeds: [1], marks: 0, objectives: ['embeddings', 'tokens'], clips: 8, out: `${folder}/out`, json: true, device: d };
+  const options: CompareOptions = { preset: 'tiny', from: `${folder}/start`, steps: 2, seeds: [1], marks: 0, objectives: ['shuffled', 'tokens'], clips: 8, out: `${folder}/out`, json: true, device: d };
   const first = await compareObjectives(options);
-  assert.equal(first.runs.map(r => [r.objective, r.seed, r.curve.length]), [['embeddings', 1, 1], ['tokens', 1, 1]]);
+  assert.equal(first.runs.map(r => [r.objective, r.seed, r.curve.length]), [['shuffled', 1, 1], ['tokens', 1, 1]]);
   for (const { curve, lastLoss, parameters } of first.runs) {
     const { step, ciderD, ...shares } = curve[0]!;
     assert.is(step, 2);
@@ -46,9 +46,9 @@ test.when(isNode, WHY, 'both kinds of model are trained on the tiny recipe and m
   }
   assert.equal((await compareObjectives(options)).runs, first.runs);
   const live = d.memory().liveTensors; // with what is kept for later, such as tables of angles
-  const more = await compareObjectives({ ...options, seeds: [2], objectives: ['tokens', 'shuffled'] });
+  const more = await compareObjectives({ ...options, seeds: [2], objectives: ['tokens'] });
   assert.equal(more.runs.slice(0, 2), first.runs);
-  assert.equal(more.runs.slice(2).map(r => [r.objective, r.seed]), [['tokens', 2], ['shuffled', 2]]);
+  assert.equal(more.runs.slice(2).map(r => [r.objective, r.seed]), [['tokens', 2]]);
   assert.not.equal(more.runs[2]!.lastLoss, first.runs[1]!.lastLoss);
   assert.is(d.memory().liveTensors, live, 'nothing else stays on the device');
   await rejects(() => compareObjectives({ ...options, from: 'checkpoints/nano' }), CliError, /^compare: the vision encoder of .* takes 24 pixels and is 192 wide, expected 16 and 24 as the preset tiny$/);
