@@ -1,5 +1,4 @@
 // `vl-jepa compare`: every objective is trained and measured alike, what is finished is kept, what does not fit is refused.
-import { compareObjectives } from '../../app/compare_objectives.ts';
 import type { CompareOptions } from '../../app/compare_objectives.ts';
 import { comparisonLines, objectiveMeans } from '../../app/comparison.ts';
 import type { ObjectiveRun } from '../../app/comparison.ts';
@@ -29,6 +28,7 @@ test('means over seeds with their ranges, by objective and step', () => {
 });
 
 test.when(isNode, WHY, 'both kinds of model are trained on the tiny recipe and measured; a second call trains nothing again', () => inFolder(async folder => {
+  const { compareObjectives } = await import('../../app/compare_objectives.ts');
   const d = await device();
   const model = VLJEPA.fromConfig(TINY.model, { device: d, seed: 1, init: TINY.init as never, tokenizer: await loadTokenizerJson() });
   await model.save(`${folder}/start`);

@@ -52,7 +52,7 @@ test.when(isNode, WHY, 'where only the package is installed, demo names the pict
     await mkdir(join(folder, 'node_modules', name, '..'), { recursive: true });
     await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
   };
-  for (const name of Object.keys(dependencies!)) await link(name);
+  for (const name of [...Object.keys(dependencies!), '@sparticuz/chromium']) await link(name); // the last one is the driver of a machine without a GPU
   await tinyCheckpoint(join(folder, 'model'));
   const demo = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> => new Promise(done => {
     execFile(process.execPath, [join(home, 'dist', 'app', 'cli.js'), 'demo', ...args, '--model', join(folder, 'model'), '--out', join(folder, 'out')], { cwd: folder }, (error, stdout, stderr) => done({ code: Number(error?.code ?? 0), stdout, stderr }));
