@@ -11,6 +11,7 @@ import { Tensor } from '../engine/tensor.ts';
 import { concat } from '../kernels/concat.ts';
 import type { TokenGenerator } from '../model/token_generator.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
+import { ranks } from '../tasks/metrics.ts';
 import { ciderD } from '../tasks/metrics_caption.ts';
 import { CLIP_SEED, clipLevels, itemsOf, predictItems } from './clip_sets.ts';
 import type { ClipItem } from './clip_sets.ts';
@@ -53,8 +54,8 @@ export async function objectiveItems(model: VLJEPA, e4: E4, count: number): Prom
 }
 
 const percent = (hits: readonly boolean[]): number => (100 * hits.filter(Boolean).length) / hits.length;
-/** Rank of the first of a list, a tie counts against it. */
-const rankOfFirst = ([first, ...others]: readonly number[]): number => 1 + others.filter(s => s >= first!).length;
+/** Rank of the first of a list; a tie counts against it, as does a NaN. */
+const rankOfFirst = (scores: readonly number[]): number => ranks(Float32Array.from(scores), scores.length, [0])[0]!;
 const questions = [QUESTIONS.motion[0]!, QUESTIONS.object[0]!, QUESTIONS.caption[0]!];
 
 /** The cosine of every prediction with every text. */

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TRAIN_ARTISTS, TEST_ARTIST, loadE4 } from '../data/e4.ts';
+import { TEST_ARTIST, loadE4 } from '../data/e4.ts';
 import type { E4 } from '../data/e4.ts';
 import { loadTokenizerJson, Tokenizer } from '../data/tokenizer.ts';
 import { openDevice } from '../engine/device.ts';
@@ -15,7 +15,6 @@ import { ClipLesson } from '../train/clip_lesson.ts';
 import { ClipBatches } from '../train/clips.ts';
 import type { ClipConcepts, ClipRecipe } from '../train/clips.ts';
 import { Trainer } from '../train/loop.ts';
-import { pictureTable } from '../train/pictures.ts';
 import type { PictureTable } from '../train/pictures.ts';
 import { NANO_CLIPS, TINY_CLIPS } from '../train/presets.ts';
 import type { Recipe } from '../train/recipe.ts';
@@ -28,7 +27,7 @@ import type { Comparison, Objective, ObjectiveRun } from './comparison.ts';
 import { checkpointFolder, shortPath } from './checkpoint_path.ts';
 import { embeddingFigures, generatorFigures, objectiveItems } from './compare_figures.ts';
 import type { ObjectiveFigures, ObjectiveItems } from './compare_figures.ts';
-import { loadArtistSet, smallPictures } from './e4_set.ts';
+import { artistTable } from './e4_set.ts';
 import { CliError } from './errors.ts';
 
 export interface CompareOptions {
@@ -152,17 +151,22 @@ async function openStage(options: CompareOptions, recipe: Stage['recipe'], devic
     if (cropSize !== wanted.crop_size || model.config.vision.hiddenSize !== wanted.hidden_size) throw new CliError(`compare: the vision encoder of ${shortPath(from)} takes ${cropSize} pixels and is ${model.config.vision.hiddenSize} wide, expected ${wanted.crop_size} and ${wanted.hidden_size} as the preset ${options.preset}`);
     const vision = new Map<string, Float32Array>();
     for (const [name, tensor] of model.tensors()) if (name.startsWith('vision.')) vision.set(name, await tensor.read());
-    const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
-    for (const artist of TRAIN_ARTISTS.filter(a => recipe.artists.includes(a))) {
-      const set = await loadArtistSet(e4, artist);
-      sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
-    }
     const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
     const marks = Array.from({ length: options.marks + 1 }, (_, i) => Math.round((recipe.steps * (i + 1)) / (options.marks + 1)));
-    return { device, e4, recipe, vision, concepts, marks, table: pictureTable(e4.concepts.map(c => c.name), sets, cropSize), tokenizer: await loadTokenizerJson(), items: await objectiveItems(model, e4, options.clips) };
+    return { device, e4, recipe, vision, concepts, marks, table: await artistTable(model, e4, recipe.artists), tokenizer: await loadTokenizerJson(), items: await objectiveItems(model, e4, options.clips) };
   } finally {
     model.dispose();
   }
+}
+
+/** Runs of an earlier call. @throws CliError for a file that cannot be read or whose runs do not go with these: they would be lost */
+function runsOf(text: string, path: string, goesOn: (before: Comparison) => boolean): ObjectiveRun[] {
+  let before: Comparison | undefined;
+  try {
+    before = JSON.parse(text) as Comparison;
+  } catch { /* said below */ }
+  if (before && goesOn(before)) return before.runs;
+  throw new CliError(`compare: ${path} ${before ? 'holds runs of other settings, another start or another adapter' : 'is damaged'}, expected another --out, so that nothing is lost`);
 }
 
 /**
@@ -187,14 +191,14 @@ export async function compareObjectives(options: CompareOptions): Promise<Compar
   for (const values of vision.values()) start.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   const comparison: Comparison = {
     adapter: device.adapter.notice, date: new Date().toISOString().slice(0, 10), artist: TEST_ARTIST, clips: items.items.length, candidates: items.candidates[0]!.length,
-    command: `vl-jepa compare --preset ${options.preset} --steps ${options.steps} --seeds ${seeds.join(',')} --clips ${options.clips}`,
+    command: `vl-jepa compare --preset ${options.preset} --steps ${options.steps} --seeds ${seeds.join(',')} --marks ${options.marks} --clips ${options.clips}`,
     recipe: { ...recipe, clips: { ...recipe.clips, start: start.digest('hex') } }, runs: [],
   };
   await mkdir(out, { recursive: true });
   const path = join(out, 'compare.json');
   const key = (c: Comparison): string => JSON.stringify([c.adapter, c.artist, c.clips, c.candidates, c.recipe]);
-  const before = await readFile(path, 'utf8').then(t => JSON.parse(t) as Comparison, () => undefined);
-  if (before && key(before) === key(comparison)) comparison.runs.push(...before.runs);
+  const before = await readFile(path, 'utf8').catch(() => undefined);
+  if (before !== undefined) comparison.runs.push(...runsOf(before, path, c => key(c) === key(comparison)));
   for (const seed of seeds) {
     for (const objective of objectives) {
       if (comparison.runs.some(r => r.objective === objective && r.seed === seed)) continue;

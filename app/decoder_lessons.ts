@@ -12,9 +12,8 @@ import { ClipBatches } from '../train/clips.ts';
 import type { ClipBatch } from '../train/clips.ts';
 import { textLesson } from '../train/decoder.ts';
 import type { DecoderLesson } from '../train/decoder_batches.ts';
-import { pictureTable } from '../train/pictures.ts';
 import { NANO_CLIPS } from '../train/presets.ts';
-import { loadArtistSet, smallPictures } from './e4_set.ts';
+import { artistTable } from './e4_set.ts';
 
 /** Shares of the samples by kind of text. */
 const SHARES = { names: 0.5, sentences: 0.1, captions: 0.36, motions: 0.04 } as const;
@@ -56,15 +55,9 @@ const kindsOf = ({ pictures, concepts, questions }: ClipBatch): PredictedKind[] 
 /** Predictions with the texts that they should be, of pictures and clips that stage 2 did not see in this form; a lesson for each kind. */
 async function predictionLessons(model: VLJEPA, e4: E4, share: number, count: number): Promise<DecoderLesson[]> {
   const { cropSize } = model.config.vision;
-  const names = e4.concepts.map(c => c.name);
-  const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
-  for (const artist of TRAIN_ARTISTS) {
-    const set = await loadArtistSet(e4, artist);
-    sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
-  }
   const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
   const recipe = { ...NANO_CLIPS, seed: SEED, batch: PICTURES, clips: { ...NANO_CLIPS.clips!, asked: ASKED, clips: CLIPS } };
-  const batches = new ClipBatches(pictureTable(names, sets, cropSize), concepts, recipe, cropSize);
+  const batches = new ClipBatches(await artistTable(model, e4, TRAIN_ARTISTS), concepts, recipe, cropSize);
   const lessons = Object.entries(PREDICTED).map(([kind, part]) => ({ kind, share: share * part, rows: [] as Float32Array[], texts: [] as string[] }));
   for (let step = 0; step < count; step++) {
     const batch = batches.at(step);

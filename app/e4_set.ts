@@ -5,6 +5,8 @@ import { scope } from '../engine/memory.ts';
 import { pixelsOf } from '../model/pictures.ts';
 import type { Picture } from '../model/pictures.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
+import { pictureTable } from '../train/pictures.ts';
+import type { PictureTable } from '../train/pictures.ts';
 
 /** Edge at which drawings are rasterised, pixels. */
 export const RASTER = 64;
@@ -58,4 +60,17 @@ export async function smallPictures({ device, config }: VLJEPA, set: ArtistSet):
     }
   }
   return out;
+}
+
+/**
+ * The drawings of several artists in one table, to train on.
+ * @param model whose preprocessing counts @param e4 the list @param artists whose @returns pictures at the model's size, by concept
+ */
+export async function artistTable(model: VLJEPA, e4: E4, artists: readonly Artist[]): Promise<PictureTable> {
+  const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
+  for (const artist of artists) {
+    const set = await loadArtistSet(e4, artist);
+    sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
+  }
+  return pictureTable(e4.concepts.map(c => c.name), sets, model.config.vision.cropSize);
 }

@@ -43,7 +43,7 @@ export const EVALUATION_STYLE = `
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 8px 40px; } .two .row { grid-template-columns: 190px 1fr 44px; }
 .scroll { overflow-x: auto; } table.figures { width: 100%; margin: 6px 0 14px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; border-spacing: 0; border-collapse: separate; overflow: hidden; }
 table.figures th, table.figures td { padding: 4px 12px; border-bottom: 1px solid var(--line); white-space: nowrap; } table.figures tr:last-child th, table.figures tr:last-child td { border-bottom: 0; }
-table.figures tbody th { font-weight: 400; white-space: normal; } table.figures tr.own th, table.figures tr.own td:nth-child(2) { font-weight: 600; } table.figures tr.baseline, table.figures tr.chance { color: var(--soft); }
+table.figures tbody th { font-weight: 400; white-space: normal; min-width: 210px; } table.figures tr.own th, table.figures tr.own td:nth-child(2) { font-weight: 600; } table.figures tr.baseline, table.figures tr.chance { color: var(--soft); }
 table.figures tr.control th::before { content: "control: "; color: var(--near); } table.figures thead th { color: var(--soft); font-weight: 500; font-size: 13px; } svg { max-width: 100%; height: auto; } .said { columns: 2 320px; font-size: 14px; padding-left: 18px; }`;
 
 /**

@@ -1,8 +1,8 @@
 // Vectors of many texts that stay the same, kept in the user's cache folder between calls. A file is a line of JSON and then the numbers.
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { cacheFolder } from '../engine/swiftshader.ts';
 import { Tensor } from '../engine/tensor.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { labelBank } from '../tasks/classify.ts';
@@ -25,7 +25,7 @@ const SAME = 1e-3;
 const sha256 = (...parts: (string | Uint8Array)[]): string => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex');
 
 /** The file of a list of texts: one for all models, so that models that come and go leave nothing behind. @param texts the list @returns path below $XDG_CACHE_HOME or ~/.cache */
-export const bankPath = (texts: readonly string[]): string => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'vl-jepa', 'texts', `${sha256(JSON.stringify(texts)).slice(0, 16)}.bin`);
+export const bankPath = async (texts: readonly string[]): Promise<string> => join(await cacheFolder(), 'texts', `${sha256(JSON.stringify(texts)).slice(0, 16)}.bin`);
 
 /** The numbers of a file. @returns undefined where it is missing, damaged, or of another model */
 async function readKept(path: string, key: string, length: number): Promise<Float32Array | undefined> {
@@ -60,7 +60,7 @@ export async function keptBank(model: VLJEPA, texts: readonly string[]): Promise
   const dim = model.config.embeddingDim;
   const { ids, mask } = model.tokenize(texts, 'text'); // another tokenizer makes other vectors, and is no part of the weights
   const key = sha256(await modelFingerprint(model), JSON.stringify(texts), bytesOf(ids), bytesOf(mask));
-  const path = bankPath(texts);
+  const path = await bankPath(texts);
   const kept = await readKept(path, key, texts.length * dim);
   if (kept && (await stillSame(model, texts, kept))) return { labels: texts, vectors: Tensor.from(model.device, kept, [texts.length, dim]) };
   const bank = labelBank(model, texts);

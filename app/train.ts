@@ -13,8 +13,7 @@ import { evaluateRetrieval } from '../tasks/retrieve.ts';
 import type { Recall } from '../tasks/metrics.ts';
 import { Trainer } from '../train/loop.ts';
 import type { StepReport } from '../train/loop.ts';
-import { PictureBatches, pictureTable } from '../train/pictures.ts';
-import type { PictureTable } from '../train/pictures.ts';
+import { PictureBatches } from '../train/pictures.ts';
 import { lossWarning } from '../train/losses.ts';
 import type { LossName } from '../train/losses.ts';
 import { ClipLesson } from '../train/clip_lesson.ts';
@@ -25,7 +24,7 @@ import { checkRecipe } from '../train/recipe.ts';
 import type { Recipe } from '../train/recipe.ts';
 import { clearStates } from '../train/state.ts';
 import type { WriteOptions } from '../weights/writer.ts';
-import { decodedPictures, loadArtistSet, smallPictures } from './e4_set.ts';
+import { artistTable, decodedPictures, loadArtistSet } from './e4_set.ts';
 import type { ArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
 import { progressBar } from './progress.ts';
@@ -120,15 +119,6 @@ async function loadTeacher(folder: string, { device, config }: VLJEPA): Promise<
   return teacher;
 }
 
-async function trainingTable(model: VLJEPA, artists: readonly Artist[], names: readonly string[], e4: Awaited<ReturnType<typeof loadE4>>): Promise<PictureTable> {
-  const sets: { concepts: readonly number[]; pixels: Uint8Array }[] = [];
-  for (const artist of artists) {
-    const set = await loadArtistSet(e4, artist);
-    sets.push({ concepts: set.concepts, pixels: await smallPictures(model, set) });
-  }
-  return pictureTable(names, sets, model.config.vision.cropSize);
-}
-
 /** R@1 and friends of one artist's pictures against all names. */
 export async function evaluateArtist(model: VLJEPA, set: ArtistSet, names: readonly string[]): Promise<{ pictureToText: Recall; textToPicture: Recall; ranks: Uint32Array; scores: Float32Array }> {
   const { predictions, texts } = scope(() => ({
@@ -152,7 +142,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const names = e4.concepts.map(c => c.name);
   const { model, recipe, teachers } = await startModel(wanted, options, device);
   const crop = model.config.vision.cropSize;
-  const table = await trainingTable(model, recipe.artists, names, e4);
+  const table = await artistTable(model, e4, recipe.artists);
   say(`${names.length} concepts, ${table.byConcept.flat().length} pictures by ${recipe.artists.length} artists${leaveOut ? `, ${leaveOut} left out` : ''}`);
   const doubt = lossWarning(recipe.loss ?? 'info-nce', recipe.freezeText ?? false);
   if (doubt) say(`warning: ${doubt}`);

@@ -172,6 +172,7 @@ export class TokenGenerator {
     const ids = this.encode(question);
     const [count, prefixTokens] = [visual.shape[0]!, visual.shape[1]! + ids.length];
     const config = { ...decoding, prefixTokens, embeddingDim: prefixTokens * hiddenSize };
+    if (prefixTokens + maxTokens > this.decoding.llama.maxPositions) throw new ShapeError(`TokenGenerator.answer: question and visual tokens are ${prefixTokens} positions, expected at most ${this.decoding.llama.maxPositions - maxTokens} (the answer takes up to ${maxTokens})`);
     const rows = Math.min(batchSize, count);
     const steps = new DecodeSteps({ device, config, layers, prefix: (flat) => reshape(flat, [flat.shape[0]!, prefixTokens, hiddenSize]) }, rows, 1, false);
     const settings = decodeSettings({ method: 'greedy', batchSize: rows }, maxTokens);

@@ -29,7 +29,7 @@ export async function fingerprint(name: string, values: Float32Array): Promise<v
 
 export const isNode = typeof process !== 'undefined' && Boolean(process.versions?.node);
 
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 180_000;
 
 export interface Suite {
   (name: string, handler: () => void | Promise<void>): void;

@@ -51,6 +51,7 @@ test.when(isNode, WHY, 'both kinds of model are trained on the tiny recipe and m
   assert.equal(more.runs.slice(2).map(r => [r.objective, r.seed]), [['tokens', 2]]);
   assert.not.equal(more.runs[2]!.lastLoss, first.runs[1]!.lastLoss);
   assert.is(d.memory().liveTensors, live, 'nothing else stays on the device');
+  await rejects(() => compareObjectives({ ...options, steps: 3 }), CliError, /^compare: .*compare\.json holds runs of other settings, another start or another adapter, expected another --out/);
   await rejects(() => compareObjectives({ ...options, from: 'checkpoints/nano' }), CliError, /^compare: the vision encoder of .* takes 24 pixels and is 192 wide, expected 16 and 24 as the preset tiny$/);
 }));
 

@@ -37,7 +37,7 @@ test.when(isNode, WHY, 'a second call takes what the first one kept; damaged fil
     return { values, encoded };
   };
   try {
-    const path = bankPath(TEXTS);
+    const path = await bankPath(TEXTS);
     assert.ok(path.startsWith(`${folder}/vl-jepa/texts/`), path);
     const first = await call();
     assert.is(first.encoded, 40);

@@ -64,7 +64,7 @@ test('lessons and recipes that do not fit are refused', async () => {
   assert.throws(() => new DecoderBatches([{ ...lesson(), vectors: new Float32Array(3) }], DIM, encode, RECIPE), /3 values, expected 8 vectors of 16/);
   assert.throws(() => new DecoderBatches([{ ...lesson(), share: -1 }], DIM, encode, RECIPE), /share is -1/);
   assert.throws(() => new DecoderBatches([lesson()], DIM, () => Array<number>(600).fill(5), RECIPE), /a text has 600 tokens, expected at most 512/);
-  for (const [field, value] of [['steps', 0], ['batch', 1.5], ['lr', 0], ['noise', -1], ['seed', -1]] as const) assert.throws(() => checkDecoderRecipe({ ...RECIPE, [field]: value }), new RegExp(`${field} is ${value}`));
+  for (const [field, value] of [['steps', 0], ['batch', 1.5], ['lr', 0], ['noise', -1], ['seed', -1], ['predictions', 1], ['predictions', -0.1], ['predicted', 0]] as const) assert.throws(() => checkDecoderRecipe({ ...RECIPE, [field]: value }), new RegExp(`${field} is ${value}`));
 });
 
 test('a few texts are learned by heart and said back, also from vectors with noise', async () => {

@@ -9,6 +9,8 @@ import { ClipBatches } from '../../train/clips.ts';
 import { TINY_CLIPS } from '../../train/presets.ts';
 import type { Recipe } from '../../train/recipe.ts';
 import { TokenTrainer, tokenRowsOf } from '../../train/token_trainer.ts';
+import { ShapeError } from '../../engine/check.ts';
+import { rejects } from '../engine/rejects.ts';
 import { assert, device, nmse, random, suite } from '../harness.ts';
 import { EDGE, NAMES, noiseTable } from './tiny.ts';
 
@@ -48,6 +50,7 @@ test('what greedy decoding says is what one pass over the whole answer finds lik
   const visual = visualOf(d, generator, 3);
   const texts = await generator.answer(visual, 'How does it move?', 2);
   assert.is(texts.length, 3);
+  await rejects(() => generator.answer(visual, 'how '.repeat(600)), ShapeError, /^TokenGenerator\.answer: question and visual tokens are \d+ positions, expected at most 504 /);
   assert.ok(new Set(texts).size > 1, texts.join('; '));
   for (const [row, text] of texts.entries()) {
     const { likeliest } = await byHand(generator, visual, row, 'How does it move?', text);
