@@ -10,7 +10,7 @@ import { askOpen, caption } from '../tasks/caption.ts';
 import type { Caption } from '../tasks/caption.ts';
 import { labelBank } from '../tasks/classify.ts';
 import { checkpointFolder } from './checkpoint_path.ts';
-import { isClip, loadVisual, visualInput } from './clips.ts';
+import { isClip, loadVisuals, visualInput } from './clips.ts';
 import { movingCaptions } from './decoder_lessons.ts';
 import { CliError } from './errors.ts';
 import { keptBank } from './text_bank.ts';
@@ -23,7 +23,7 @@ export interface CaptionFilesOptions extends DecodeOptions {
   query?: string | undefined;
   /** Frames of a clip. */
   frames?: number | undefined;
-  /** Text file with one text per line that is read out of beside the decoder; set E4's names, and captions where a file is a clip, by default. */
+  /** Text file with one text per line that is read out of beside the decoder; set E4's names, for clips their captions too, by default. */
   bank?: string | undefined;
   /** The texts asked for in the order of what the text encoder makes of them. */
   rerank?: boolean;
@@ -51,27 +51,38 @@ async function bankTexts(path: string | undefined, clips: boolean): Promise<stri
   return texts;
 }
 
-/** Loads everything, asks, and releases it. */
-async function withFiles(command: string, options: CaptionFilesOptions, work: (model: VLJEPA, decoder: TextDecoder, pictures: Parameters<typeof caption>[2], more: DecodeOptions & { bank: ReturnType<typeof labelBank>; rerank?: boolean }) => Promise<Caption[]>): Promise<CaptionedFile[]> {
+type Bank = ReturnType<typeof labelBank>;
+
+/** Asks file by file: an answer stands as soon as its file has been seen. */
+async function withFiles(command: string, options: CaptionFilesOptions, work: (model: VLJEPA, decoder: TextDecoder, pictures: Parameters<typeof caption>[2], more: DecodeOptions & { bank: Bank; rerank?: boolean }) => Promise<Caption[]>): Promise<CaptionedFile[]> {
   const { files, model: folder, decoder: own, query: _, frames, bank: bankPath, json, ...decode } = options;
   if (files.length === 0) throw new CliError(`${command}: there is no file, expected at least one picture or film`);
-  const visuals = await Promise.all(files.map(f => loadVisual(f, frames === undefined ? {} : { frames })));
   const path = await checkpointFolder(folder, 'nano2');
   const model = await VLJEPA.fromPretrained(path, { device: await openDevice() });
   const decoder = await TextDecoder.fromPretrained(own ?? path, { model });
-  const texts = await bankTexts(bankPath, visuals.some(isClip));
-  const bank = await (bankPath === undefined ? keptBank : labelBank)(model, texts); // texts of the user are kept nowhere
-  const said: Caption[] = [];
-  for (const visual of visuals) said.push(...(await work(model, decoder, [visualInput(visual)], { ...decode, bank })));
-  bank.vectors.dispose();
+  const banks = new Map<boolean, Bank>(); // of pictures and of clips, the user's own one for both
+  const bankFor = async (clip: boolean): Promise<Bank> => {
+    const kind = bankPath === undefined && clip;
+    const known = banks.get(kind) ?? await (bankPath === undefined ? keptBank : labelBank)(model, await bankTexts(bankPath, kind)); // texts of the user are kept nowhere
+    banks.set(kind, known);
+    return known;
+  };
+  const result: CaptionedFile[] = [];
+  if (bankPath !== undefined) await bankFor(false); // a bank that cannot be read is told before the first answer
+  for await (const visual of loadVisuals(files, frames === undefined ? {} : { frames })) {
+    const [said] = await work(model, decoder, [visualInput(visual)], { ...decode, bank: await bankFor(isClip(visual)) });
+    result.push(lineOf(files[result.length]!, said!));
+    if (!json) print(result.at(-1)!);
+  }
+  for (const { vectors } of banks.values()) vectors.dispose();
   decoder.dispose();
   model.dispose();
-  const result = said.map(({ text, texts, nearest }, i) => ({
-    file: files[i]!, text, logProbability: texts[0]!.logProbability, texts: texts.map(({ text: t, logProbability, ended }) => ({ text: t, logProbability, ended })), nearest: { text: nearest[0]!.label, score: nearest[0]!.score },
-  }));
-  if (!json) for (const line of result) print(line);
   return result;
 }
+
+const lineOf = (file: string, { text, texts, nearest }: Caption): CaptionedFile => ({
+  file, text, logProbability: texts[0]!.logProbability, texts: texts.map(({ text: t, logProbability, ended }) => ({ text: t, logProbability, ended })), nearest: { text: nearest[0]!.label, score: nearest[0]!.score },
+});
 
 function print({ file, text, texts, nearest }: CaptionedFile): void {
   console.log(`${basename(file)}: ${text}${texts[0]!.ended ? '' : ' …'} (log p ${texts[0]!.logProbability.toFixed(2)}; nearest text: ${nearest.text}, ${nearest.score.toFixed(3)})`);

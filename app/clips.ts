@@ -1,4 +1,7 @@
 // What the commands take: pictures as pictures, films and animations as clips.
+import { stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { DataError } from '../data/errors.ts';
 import { openFrames, sampleFrames } from '../data/frame_source.ts';
 import type { Clip } from '../data/frame_source.ts';
 import type { Picture } from '../data/picture.ts';
@@ -19,6 +22,29 @@ export async function loadVisual(path: string, { frames = CLIP_FRAMES, signal }:
     return clip.frames.length === 1 ? { ...clip.frames[0]!, name: source.name } : clip;
   } finally {
     await source.close();
+  }
+}
+
+/**
+ * Files one after another, each loaded while the one before it is at work; what is missing is told before anything is loaded.
+ * @param paths files @param options as `loadVisual` @returns pictures and clips in order @throws DataError for the first file that is not there or cannot be decoded
+ */
+export async function* loadVisuals(paths: readonly string[], options: { frames?: number; signal?: AbortSignal } = {}): AsyncGenerator<Picture | Clip, void, undefined> {
+  for (const path of paths) {
+    const local = path.startsWith('file:') ? fileURLToPath(path) : path;
+    if (!/^https?:/.test(path) && !(await stat(local).catch(() => undefined))) throw new DataError('openFrames', `there is no file ${path}`);
+  }
+  const load = (i: number): Promise<Picture | Clip> | undefined => {
+    if (i >= paths.length) return undefined;
+    const loading = loadVisual(paths[i]!, options);
+    loading.catch(() => undefined); // awaited when its turn comes, which may be never
+    return loading;
+  };
+  let next = load(0);
+  for (let i = 0; i < paths.length; i++) {
+    const visual = await next!;
+    next = load(i + 1);
+    yield visual;
   }
 }
 

@@ -54,6 +54,8 @@ const OTHERS = ['leave-out', 'text-lr', 'loss', 'micro-batch', 'freeze-text', 's
 /** Options of `train` that only this stage has. */
 export const TRAIN_DECODER_OPTIONS: Readonly<Record<string, Option>> = {
   noise: { type: 'string', value: 'X', help: 'stage decoder: longest noise added to a vector of length 1, instead of the recipe\'s' },
+  'predicted-noise': { type: 'string', value: 'X', help: 'stage decoder: the same for predictions' },
+  predicted: { type: 'string', value: 'N', help: 'stage decoder: batches of 96 pictures and 96 clips whose predictions are made before the first step' },
   begin: { type: 'string', value: 'DIR', help: 'stage decoder: folder whose decoder/ learns on, in place of an untrained one' },
   predictions: { type: 'string', value: 'P', help: 'stage decoder: share of samples that are predictions of pictures, 0 to 1' },
 };
@@ -66,6 +68,6 @@ export async function trainDecoderCommand(v: Values): Promise<unknown> {
   const { trainDecoder } = await import('./train_decoder.ts');
   return trainDecoder({
     preset: text(v, 'preset')!, from: text(v, 'from'), begin: text(v, 'begin'), out: text(v, 'out')!, steps: n('steps', { least: 1 }), batch: n('batch', { least: 1 }), lr: n('lr', { whole: false }), seed: n('seed'),
-    noise: n('noise', { whole: false }), predictions: n('predictions', { whole: false }), saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
+    noise: n('noise', { whole: false }), predictedNoise: n('predicted-noise', { whole: false }), predictions: n('predictions', { whole: false }), predicted: n('predicted', { least: 1 }), saveEvery: n('save-every', { least: 1 })!, fresh: v.fresh === true,
   });
 }

@@ -12,18 +12,21 @@ import { ClipBatches } from '../train/clips.ts';
 import type { ClipBatch } from '../train/clips.ts';
 import { textLesson } from '../train/decoder.ts';
 import type { DecoderLesson } from '../train/decoder_batches.ts';
+import type { DecoderRecipe } from '../train/decoder_recipe.ts';
 import { NANO_CLIPS } from '../train/presets.ts';
 import { artistTable } from './e4_set.ts';
 
 /** Shares of the samples by kind of text. */
 const SHARES = { names: 0.5, sentences: 0.1, captions: 0.36, motions: 0.04 } as const;
 /** The same of predictions: names of pictures, of asked pictures and of clips' objects; motions and captions of clips. */
-const PREDICTED: Readonly<Record<PredictedKind, number>> = { names: 0.45, captions: 0.5, motions: 0.05 };
+const PREDICTED: Readonly<Record<PredictedKind, number>> = { names: 0.35, captions: 0.6, motions: 0.05 };
 /** What one batch of predictions is of; clips fill it more than in stage 2, since captions are of clips alone. */
 const PICTURES = 96, ASKED = 16, CLIPS = 96;
 /** Not the seed of stage 2: other changes and clips than the model was trained on. */
 const SEED = 4711;
 
+/** What the recipe says of predictions. */
+type PredictionShares = Pick<DecoderRecipe, 'predictions' | 'predicted' | 'predictedNoise'>;
 type PredictedKind = 'names' | 'captions' | 'motions';
 
 /** Every caption of set MS. @param names of the concepts @returns [8 · names] */
@@ -53,7 +56,7 @@ const kindsOf = ({ pictures, concepts, questions }: ClipBatch): PredictedKind[] 
 };
 
 /** Predictions with the texts that they should be, of pictures and clips that stage 2 did not see in this form; a lesson for each kind. */
-async function predictionLessons(model: VLJEPA, e4: E4, share: number, count: number): Promise<DecoderLesson[]> {
+async function predictionLessons(model: VLJEPA, e4: E4, { predictions: share, predicted: count, predictedNoise: noise }: PredictionShares): Promise<DecoderLesson[]> {
   const { cropSize } = model.config.vision;
   const concepts = { keys: e4.concepts.map(c => c.key), unseen: e4.concepts.map(c => c.unseen) };
   const recipe = { ...NANO_CLIPS, seed: SEED, batch: PICTURES, clips: { ...NANO_CLIPS.clips!, asked: ASKED, clips: CLIPS } };
@@ -71,7 +74,7 @@ async function predictionLessons(model: VLJEPA, e4: E4, share: number, count: nu
       lesson.texts.push(batch.texts[batch.answers[row]!]!);
     });
   }
-  return lessons.map(({ share: part, rows, texts }) => ({ share: part, texts, vectors: joined(rows) }));
+  return lessons.map(({ share: part, rows, texts }) => ({ share: part, texts, noise, vectors: joined(rows) }));
 }
 
 /** Rows in one array. */
@@ -84,10 +87,10 @@ function joined(rows: readonly Float32Array[]): Float32Array {
 
 /**
  * All lessons of the small model's decoder.
- * @param model trained, with a tokenizer @param e4 the list of concepts @param predictions share of the samples that are predictions, 0 to 1 @param batches of predictions, made once
+ * @param model trained, with a tokenizer @param e4 the list of concepts @param shares of the recipe: how many of the samples are predictions, from how many batches, made once, with which noise
  * @returns names first, then sentences, captions, motions and, where their share is above 0, predictions
  */
-export async function lessonsOf(model: VLJEPA, e4: E4, predictions: number, batches: number): Promise<DecoderLesson[]> {
+export async function lessonsOf(model: VLJEPA, e4: E4, shares: PredictionShares): Promise<DecoderLesson[]> {
   const names = e4.concepts.map(c => c.name);
   const lessons = [
     await textLesson(model, names, SHARES.names),
@@ -95,6 +98,6 @@ export async function lessonsOf(model: VLJEPA, e4: E4, predictions: number, batc
     await textLesson(model, movingCaptions(names), SHARES.captions),
     await textLesson(model, MOTIONS.map(m => m.answer), SHARES.motions),
   ];
-  const scaled = lessons.map(l => ({ ...l, share: l.share * (1 - predictions) }));
-  return predictions > 0 ? [...scaled, ...(await predictionLessons(model, e4, predictions, batches))] : scaled;
+  const scaled = lessons.map(l => ({ ...l, share: l.share * (1 - shares.predictions) }));
+  return shares.predictions > 0 ? [...scaled, ...(await predictionLessons(model, e4, shares))] : scaled;
 }

@@ -11,7 +11,7 @@ import type { SearchOptions } from '../tasks/searcher.ts';
 import { indexEntries, readIndex } from '../tasks/vector_index.ts';
 import type { VectorIndex } from '../tasks/vector_index.ts';
 import { writeSafetensors } from '../weights/writer.ts';
-import { loadVisual, visualInput } from './clips.ts';
+import { loadVisuals, visualInput } from './clips.ts';
 import { CliError } from './errors.ts';
 import { embedFiles, openModel } from './media.ts';
 
@@ -63,13 +63,15 @@ export async function classifyFiles(options: Common & { labels: string; query?: 
 export async function askFiles(options: Common & { question: string; answers: string; top: number }): Promise<Answers> {
   const answers = await textsOf('ask', 'answers', options.answers);
   needFiles('ask', options.files);
-  const visuals = await Promise.all(options.files.map(async f => visualInput(await loadVisual(f, options.frames === undefined ? {} : { frames: options.frames }))));
   const { model } = await openModel(options.model, 'nano2');
-  for (const visual of visuals) checkQuestion('ask', model, [visual], options.question);
   const bank = answerBank(model, answers);
-  const lists: { label: string; score: number }[][] = [];
-  for (const visual of visuals) lists.push(...(await ask(model, [visual], options.question, bank, options.top)));
-  return told(options.files, lists, options.json);
+  const result: Answers = [];
+  for await (const loaded of loadVisuals(options.files, options.frames === undefined ? {} : { frames: options.frames })) {
+    const visual = visualInput(loaded);
+    checkQuestion('ask', model, [visual], options.question);
+    result.push(...told([options.files[result.length]!], await ask(model, [visual], options.question, bank, options.top), options.json));
+  }
+  return result;
 }
 
 /** `vl-jepa index`. @param options files or a file of texts, output @returns what is in it @throws CliError, DataError when nothing can be read */

@@ -32,8 +32,11 @@ export interface TrainDecoderOptions {
   lr?: number | undefined;
   seed?: number | undefined;
   noise?: number | undefined;
+  predictedNoise?: number | undefined;
   /** Share of samples that are predictions of pictures and clips by the training artists instead of the recipe's; 0 leaves them out. */
   predictions?: number | undefined;
+  /** Batches of predictions. */
+  predicted?: number | undefined;
   saveEvery: number;
   fresh?: boolean;
   device?: Device;
@@ -54,10 +57,10 @@ export interface TrainDecoderResult {
 
 const CHECKED_CAPTIONS = 500;
 
-function recipeOf({ preset, steps, batch, lr, seed, noise, predictions }: TrainDecoderOptions): DecoderRecipe {
+function recipeOf({ preset, steps, batch, lr, seed, noise, predictedNoise, predictions, predicted }: TrainDecoderOptions): DecoderRecipe {
   const known = Object.hasOwn(DECODER_PRESETS, preset) ? DECODER_PRESETS[preset]! : undefined;
   if (!known) throw new CliError(`train: --preset is ${preset}, expected one of ${Object.keys(DECODER_PRESETS).join(', ')}`);
-  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, noise, predictions }).filter(([, v]) => v !== undefined));
+  const changes = Object.fromEntries(Object.entries({ steps, batch, lr, seed, noise, predictedNoise, predictions, predicted }).filter(([, v]) => v !== undefined));
   const recipe = { ...known, ...changes };
   const fitted = { ...recipe, warmup: Math.min(recipe.warmup, Math.ceil(recipe.steps / 10)) };
   checkDecoderRecipe(fitted);
@@ -92,7 +95,7 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
   say(`adapter: ${device.adapter.notice}`);
   const model = await VLJEPA.fromPretrained(from, { device });
   if (!model.tokenizer) throw new CliError(`train: ${from} has no tokenizer.json, expected one (the decoder writes its tokens)`);
-  const lessons = await lessonsOf(model, await loadE4(), recipe.predictions, recipe.predicted);
+  const lessons = await lessonsOf(model, await loadE4(), recipe);
   say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const decoder = await TextDecoder.create({ ...recipe.decoder, embedding_dim: model.config.embeddingDim }, { device, tokenizer: model.tokenizer, seed: recipe.seed, init: recipe.init as never });
   if (options.begin !== undefined) await copyWeights(decoder, options.begin);

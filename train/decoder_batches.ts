@@ -9,6 +9,8 @@ export interface DecoderLesson {
   readonly vectors: Float32Array;
   /** [n] */
   readonly texts: readonly string[];
+  /** Longest noise on these vectors in place of the recipe's. */
+  readonly noise?: number;
 }
 
 /** One batch on the host; every row of a batch has nearly the same length. */
@@ -31,7 +33,7 @@ const STREAM = 93, ROW = 0, LENGTH = 1, CLASS = 92;
 /** Longest rows, end token included, of the classes that batches are drawn from; one plan each. */
 const CLASSES = [3, 4, 6, 9, 13, 20, 32, 64, 128, 512] as const;
 
-interface Row { readonly vectors: Float32Array; readonly at: number; readonly ids: readonly number[] }
+interface Row { readonly vectors: Float32Array; readonly at: number; readonly ids: readonly number[]; readonly noise: number }
 /** Rows of one class with the running sum of their shares. */
 interface LengthClass { readonly longest: number; readonly rows: Row[]; readonly until: number[]; total: number }
 
@@ -52,7 +54,6 @@ export class DecoderBatches {
   private readonly dim: number;
   private readonly seed: number;
   private readonly batch: number;
-  private readonly noise: number;
 
   /**
    * @param lessons at least one with a text @param dim width of the vectors @param encode text to tokens with the end token @param recipe seed, batch, noise
@@ -60,14 +61,15 @@ export class DecoderBatches {
    */
   constructor(lessons: readonly DecoderLesson[], dim: number, encode: (text: string) => readonly number[], { seed, batch, noise }: { seed: number; batch: number; noise: number }) {
     const classes: LengthClass[] = CLASSES.map(longest => ({ longest, rows: [], until: [], total: 0 }));
-    for (const { share, vectors, texts } of lessons) {
+    for (const { share, vectors, texts, noise: own = noise } of lessons) {
       if (vectors.length !== texts.length * dim) throw new RangeError(`DecoderBatches: ${vectors.length} values, expected ${texts.length} vectors of ${dim}`);
+      if (!(own >= 0)) throw new RangeError(`DecoderBatches: noise is ${own}, expected a number ≥ 0`);
       if (!(share >= 0)) throw new RangeError(`DecoderBatches: share is ${share}, expected a number ≥ 0`);
       texts.forEach((text, at) => {
         const ids = encode(text);
         const one = classes.find(c => ids.length <= c.longest);
         if (!one) throw new RangeError(`DecoderBatches: a text has ${ids.length} tokens, expected at most ${CLASSES.at(-1)}`);
-        one.rows.push({ vectors, at, ids });
+        one.rows.push({ vectors, at, ids, noise: own });
         one.total += share / texts.length;
         one.until.push(one.total);
       });
@@ -77,7 +79,6 @@ export class DecoderBatches {
     this.dim = dim;
     this.seed = seed;
     this.batch = batch;
-    this.noise = noise;
   }
 
   /** The batch of a step. @param step from 0 @returns vectors, ids and targets */
@@ -98,8 +99,8 @@ export class DecoderBatches {
   }
 
   /** A vector with Gaussian noise of a drawn length (spec 1.9: so that it works on predictions), of unit length again. */
-  private blur({ vectors, at }: Row, random: CounterRandom, into: Float32Array): void {
-    const { dim, noise } = this;
+  private blur({ vectors, at, noise }: Row, random: CounterRandom, into: Float32Array): void {
+    const { dim } = this;
     const each = (noise * random.uniform(LENGTH)) / Math.sqrt(dim);
     let squares = 0;
     for (let i = 0; i < dim; i++) {

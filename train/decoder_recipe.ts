@@ -22,6 +22,8 @@ export interface DecoderRecipe {
   average: number;
   /** Longest Gaussian noise that is added to a vector of length 1; each sample draws its own length between 0 and this. */
   noise: number;
+  /** The same for predictions, which are as far from their texts as they are. */
+  predictedNoise: number;
   /** Share of the samples that are predictions of pictures and clips; the others are vectors of texts. */
   predictions: number;
   /** Batches of 96 pictures and 96 clips whose predictions are made once, before the first step. */
@@ -38,7 +40,7 @@ export const DECODER_NANO: DecoderRecipe = {
   name: 'nano',
   decoder: { model_type: 'vl_jepa_decoder', prefix_tokens: 4, max_tokens: 32, eos_token_id: 1, pad_token_id: 0, tokenizer: 'text', decoder_config: LLAMA },
   init: { linear: { fanIn: 1 }, embedding: { std: 0.09 } },
-  seed: 1, steps: 4000, batch: 128, lr: 3e-3, floor: 0.02, warmup: 50, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.98, noise: 0.8, predictions: 0.65, predicted: 100,
+  seed: 1, steps: 4000, batch: 128, lr: 3e-3, floor: 0.02, warmup: 50, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1, average: 0.98, noise: 0.8, predictedNoise: 0.8, predictions: 0.65, predicted: 100,
 };
 
 /** Learns nothing worth having: seconds, to try the machinery and to test it. */
@@ -59,6 +61,6 @@ export function checkDecoderRecipe(recipe: DecoderRecipe): void {
     if (!Number.isInteger(recipe[field]) || recipe[field] < least) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a whole number ≥ ${least}`);
   }
   for (const field of ['lr', 'clipNorm'] as const) if (!(recipe[field] > 0)) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a number > 0`);
-  for (const field of ['floor', 'weightDecay', 'average', 'noise'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a number ≥ 0`);
+  for (const field of ['floor', 'weightDecay', 'average', 'noise', 'predictedNoise'] as const) if (!(recipe[field] >= 0)) throw new RangeError(`train decoder: ${field} is ${recipe[field]}, expected a number ≥ 0`);
   if (!(recipe.predictions >= 0 && recipe.predictions < 1)) throw new RangeError(`train decoder: predictions is ${recipe.predictions}, expected a share from 0 to 1`);
 }

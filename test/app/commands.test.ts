@@ -85,6 +85,23 @@ test.when(isNode, WHY, 'embed, classify and retrieve agree with each other', () 
   assert.match(people.stdout, /^red.png: a (cat|dog) \(-?\d\.\d{3}\), a (cat|dog) \(-?\d\.\d{3}\)\n$/);
 }));
 
+test.when(isNode, WHY, 'ask: an answer stands as soon as its file was seen, and a missing file is told before any', () => inFolder(async folder => {
+  const { writeFile } = await import('node:fs/promises');
+  const model = `${folder}/model`, red = `${folder}/red.png`, broken = `${folder}/broken.png`;
+  await tinyCheckpoint(model);
+  await writePng(red, 50, 20);
+  await writeFile(broken, 'no picture');
+  const ask = (...files: string[]): ReturnType<typeof vlJepa> => vlJepa(['ask', ...files, '--question', 'What is this?', '--answers', 'a dog,a cat', '--model', model]);
+  const stopped = await ask(red, broken, red);
+  assert.is(stopped.code, 1);
+  assert.match(stopped.stdout, /^red.png: a (cat|dog) \(-?\d\.\d{3}\), a (cat|dog) \(-?\d\.\d{3}\)\n$/);
+  assert.match(stopped.stderr, /broken\.png/);
+  const missing = await ask(red, `${folder}/none.png`);
+  assert.equal([missing.code, missing.stdout], [1, '']);
+  assert.match(missing.stderr, /there is no file .*none\.png/);
+  assert.is((await ask(red, `file:${red}`)).stdout.split('\n').length, 3, 'paths and file: addresses');
+}));
+
 test.when(isNode, WHY, 'demo: the unseen artist, own pictures, and a report that stands alone', () => inFolder(async folder => {
   const { readFile } = await import('node:fs/promises');
   const model = `${folder}/model`, red = `${folder}/red.png`, out = `${folder}/out/deep`;

@@ -54,6 +54,9 @@ test('batches: a function of the step, rows of one length class, noise no longer
     }
   }
   assert.ok(lengths.size > 1);
+  const both = new DecoderBatches([lesson(), { ...lesson(), noise: 0 }], DIM, encode, { seed: 4, batch: 32, noise: 0.5 }).at(3).vectors;
+  const untouched = Array.from({ length: 32 }, (_, b) => TEXTS.some((_, i) => lesson().vectors.subarray(i * DIM, (i + 1) * DIM).every((x, j) => Math.abs(x - both[b * DIM + j]!) < 1e-6)));
+  assert.ok(untouched.includes(true) && untouched.includes(false), 'a lesson\'s own noise is for its vectors alone');
   const exact = make(0).at(0).vectors;
   assert.ok(TEXTS.some((_, i) => lesson().vectors.subarray(i * DIM, (i + 1) * DIM).every((x, j) => Math.abs(x - exact[j]!) < 1e-6)));
 });
@@ -63,8 +66,9 @@ test('lessons and recipes that do not fit are refused', async () => {
   assert.throws(() => new DecoderBatches([], DIM, encode, RECIPE), /there is no text, expected at least one lesson/);
   assert.throws(() => new DecoderBatches([{ ...lesson(), vectors: new Float32Array(3) }], DIM, encode, RECIPE), /3 values, expected 8 vectors of 16/);
   assert.throws(() => new DecoderBatches([{ ...lesson(), share: -1 }], DIM, encode, RECIPE), /share is -1/);
+  assert.throws(() => new DecoderBatches([{ ...lesson(), noise: NaN }], DIM, encode, RECIPE), /noise is NaN, expected a number ≥ 0/);
   assert.throws(() => new DecoderBatches([lesson()], DIM, () => Array<number>(600).fill(5), RECIPE), /a text has 600 tokens, expected at most 512/);
-  for (const [field, value] of [['steps', 0], ['batch', 1.5], ['lr', 0], ['noise', -1], ['seed', -1], ['predictions', 1], ['predictions', -0.1], ['predicted', 0]] as const) assert.throws(() => checkDecoderRecipe({ ...RECIPE, [field]: value }), new RegExp(`${field} is ${value}`));
+  for (const [field, value] of [['steps', 0], ['batch', 1.5], ['lr', 0], ['noise', -1], ['predictedNoise', -1], ['seed', -1], ['predictions', 1], ['predictions', -0.1], ['predicted', 0]] as const) assert.throws(() => checkDecoderRecipe({ ...RECIPE, [field]: value }), new RegExp(`${field} is ${value}`));
 });
 
 test('a few texts are learned by heart and said back, also from vectors with noise', async () => {
