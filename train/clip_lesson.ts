@@ -9,11 +9,13 @@ import { slice } from '../kernels/slice.ts';
 import { checkBatch, padBatch, queryArrays, sliceBatch } from '../model/token_batch.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { QUESTIONS } from '../data/questions.ts';
+import { MOTIONS } from '../data/sprites.ts';
 import type { ClipBatch, ClipBatches } from './clips.ts';
 import { paddedTexts } from './lesson.ts';
 import type { Lesson } from './lesson.ts';
 import type { LossParameters } from './losses.ts';
 import type { HostArray, HostPiece, Piece } from './step_plans.ts';
+import { TaughtTexts } from './taught_texts.ts';
 import { teacherVectors } from './teacher.ts';
 
 /** Questions per clip: object, motion, caption. */
@@ -25,6 +27,7 @@ export class ClipLesson implements Lesson {
   private readonly model: VLJEPA;
   private readonly batches: ClipBatches;
   private readonly teachers: readonly VLJEPA[];
+  private readonly texts: TaughtTexts | undefined;
   /** Tokens of the longest question. */
   private readonly queryTokens: number;
 
@@ -34,8 +37,11 @@ export class ClipLesson implements Lesson {
     this.teachers = teachers;
     this.model = model;
     this.batches = batches;
-    const { batch, clips: { clips, asked } } = batches.recipe;
+    const { batch, clips: { clips, asked, teacher } } = batches.recipe;
     this.rows = batch + asked + QUESTIONS_EACH * clips;
+    if (teacher && (teacher.names.weight > 0 || teacher.captions.clips > 0)) {
+      this.texts = new TaughtTexts(model, batches.names, { temperature: teacher.names.temperature, rows: batch + asked + clips + teacher.clips, captions: teacher.captions.clips > 0 });
+    }
     this.queryTokens = model.tokenize(Object.values(QUESTIONS).flat(), 'query').tokens;
   }
 
@@ -52,15 +58,17 @@ export class ClipLesson implements Lesson {
   /** Inputs of the teachers: views of the drawings, whose vector each picture, asked picture and object (with a name and without) is to have, clips without names and their questions. */
   private taughtInputs({ pictures, views, objects, free, questions }: ClipBatch): HostPiece {
     if (!free || !views) return {};
-    const { model, batches: { recipe: { clips: { asked, sprites: { frames } } } } } = this;
+    const { model, batches: { recipe: { clips: { asked, clips, teacher, sprites: { frames } } } } } = this;
     const { cropSize: side } = model.config.vision;
     const each = 3 * side * side;
     const [P, V, U] = [pictures.captions.length, views.length / each, free.clips.length / each / frames];
     const O = Math.max(...objects) + 1;
     const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
-    const { ids, mask } = this.queryInputs(questions.slice(questions.length - U), model.vision.tokens(frames));
+    const described = teacher!.captions.clips;
+    const { ids, mask } = this.queryInputs(questions.slice(asked + QUESTIONS_EACH * clips), model.vision.tokens(frames));
     return {
       views: { data: views, shape: [V, 1, 3, side, side] }, free: { data: free.clips, shape: [U, frames, 3, side, side] }, freeQuery: ids, freeMask: mask,
+      ...(described > 0 && { freeMotions: { data: free.motions.subarray(0, described).map((motion, i) => i * MOTIONS.length + motion), shape: [described] } }),
       taught: { data: Uint32Array.from([...count(P), ...count(asked), ...Array.from(objects, o => P + o), ...count(U, P + O)]), shape: [P + asked + objects.length + U] },
     };
   }
@@ -102,15 +110,29 @@ export class ClipLesson implements Lesson {
   }
 
   /**
-   * The teachers' part: the mean of 1 − cosine between what the student says of pictures and of the objects of clips, and what the teachers say of the same drawings standing still.
+   * The teachers' part, between what the student says of pictures and of the objects of clips, and what the teachers say of the same drawings standing still: the mean of 1 − cosine, the
+   * divergence of the names that are near, and 1 − cosine to the captions that the teachers would give, by their weights.
    * @param p [rows, dim] @param piece inputs @returns [1]
    */
-  private taughtLoss(p: Tensor, { pictures, views, free, freeQuery, freeMask, taught }: Piece): Tensor {
-    const { model, teachers, batches: { recipe: { clips: { teacher } } } } = this;
-    const named = taught!.shape[0]! - free!.shape[0]!; // pictures, asked pictures and objects are the first rows
-    const unnamed = free!.shape[0]! ? [model.forwardPrediction(model.vision.forward(free!), { ids: freeQuery!, mask: freeMask, poolMask: freeMask })] : [];
-    const vectors = concat([teacherVectors(teachers, pictures!, 1), teacherVectors(teachers, views!, teacher!.views.frames)], 0);
-    return cosineLoss(concat([slice(p, 0, 0, named), ...unnamed], 0), embedding(vectors, taught!));
+  private taughtLoss(p: Tensor, { pictures, views, free, freeQuery, freeMask, freeMotions, taught }: Piece): Tensor {
+    const { model, texts, teachers, batches: { recipe: { clips } } } = this;
+    const teacher = clips.teacher!;
+    const U = free!.shape[0]!;
+    const named = taught!.shape[0]! - U; // pictures, asked pictures and objects are the first rows
+    const moving = U ? model.vision.forward(free!) : undefined;
+    const described = teacher.captions.clips; // the first of them are asked twice
+    const unnamed = moving && model.forwardPrediction(described > 0 ? concat([moving, slice(moving, 0, 0, described)], 0) : moving, { ids: freeQuery!, mask: freeMask, poolMask: freeMask });
+    const wanted = embedding(concat([teacherVectors(teachers, pictures!, 1), teacherVectors(teachers, views!, teacher.views.frames)], 0), taught!);
+    const said = concat([slice(p, 0, 0, named), ...(unnamed ? [slice(unnamed, 0, 0, U)] : [])], 0);
+    const parts = [scale(cosineLoss(said, wanted), teacher.weight)];
+    if (teacher.names.weight > 0) parts.push(scale(texts!.divergence(said, wanted), teacher.names.weight));
+    if (described > 0 && unnamed) parts.push(scale(cosineLoss(slice(unnamed, 0, U), texts!.captionsOf(slice(wanted, 0, named, named + described), freeMotions!)), teacher.captions.weight));
+    return parts.reduce((a, b) => add(a, b));
+  }
+
+  /** Gives back the vectors of texts that the teachers' part keeps. @returns nothing */
+  dispose(): void {
+    this.texts?.dispose();
   }
 
   /**
@@ -121,7 +143,7 @@ export class ClipLesson implements Lesson {
     const { clips: { clips, motionWeight, teacher } } = this.batches.recipe;
     const groups = piece!.groups!;
     const named = infoNCE(p, y, logScale, { maxLogScale, groups }).loss;
-    const all = teacher ? add(named, scale(this.taughtLoss(p, piece!), teacher.weight)) : named;
+    const all = teacher ? add(named, this.taughtLoss(p, piece!)) : named;
     if (motionWeight === 0) return all;
     const start = this.rows - 2 * clips;
     const part = (t: Tensor): Tensor => slice(t, 0, start, start + clips);

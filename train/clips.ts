@@ -61,7 +61,7 @@ export interface ClipBatch {
   views?: Float32Array;
   concepts: Uint32Array;
   motions: Uint32Array;
-  /** [A + 3C + U] questions: of the first A pictures, then of the objects, the motions and the captions of all clips, then of the objects of the clips without names. */
+  /** [A + 3C + U + D] questions: of the first A pictures, then of the objects, the motions and the captions of all clips, then of the objects of the clips without names and of the captions of the first D of them. */
   questions: string[];
   /** [P + 2C + 8] */
   texts: string[];
@@ -78,6 +78,8 @@ const PICK = 0, MATE = 1, MOTION = 2, BACK = 3, WORDING = 4, CAPTION = 7;
 /** Makes the batches of stage 2. */
 export class ClipBatches {
   readonly recipe: Recipe & { clips: ClipRecipe };
+  /** All names, in the order of the concepts. */
+  readonly names: readonly string[];
   private readonly table: PictureTable;
   private readonly keys: readonly string[];
   private readonly crop: number;
@@ -93,6 +95,7 @@ export class ClipBatches {
     if (!clips) throw new RangeError('train: the recipe has no clips, expected those of stage 2');
     this.recipe = { ...recipe, clips };
     this.table = table;
+    this.names = table.names;
     this.keys = keys;
     this.crop = crop;
     this.moving = keys.flatMap((_, c) => (table.byConcept[c]!.length && !unseen[c] ? [c] : []));
@@ -162,7 +165,7 @@ export class ClipBatches {
   /** Questions of asked pictures and of clips, in the order of `ClipBatch.questions`. */
   private questionsAt(step: number): string[] {
     const { seed, clips: { clips, asked, wordings, teacher } } = this.recipe;
-    const kinds: [QuestionKind, number][] = [['picture', asked], ['object', clips], ['motion', clips], ['caption', clips], ['object', teacher?.clips ?? 0]];
+    const kinds: [QuestionKind, number][] = [['picture', asked], ['object', clips], ['motion', clips], ['caption', clips], ['object', teacher?.clips ?? 0], ['caption', teacher?.captions.clips ?? 0]];
     return kinds.flatMap(([kind, count], k) => Array.from({ length: count }, (_, i) => {
       const texts = QUESTIONS[kind];
       return texts[wordings[Math.floor(new CounterRandom(seed, step, i, CHOICE).uniform(WORDING + 16 * k) * wordings.length)]! % texts.length]!;

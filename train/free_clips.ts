@@ -19,6 +19,8 @@ export interface FreeBatch {
   drawings: Drawing[];
   /** [U, T, 3, S, S] normalised */
   clips: Float32Array;
+  /** [U] */
+  motions: Uint32Array;
 }
 
 /** Makes clips without names. Only things that may move in training occur, and no motion that is kept apart for either of the two. */
@@ -52,15 +54,16 @@ export class FreeClips {
     const drawings = draws.map((_, i) => drawingAt(sprites, crop, i));
     const frames = new Uint8Array(count * settings.frames * each);
     const bytes = table.size * table.size * 3;
+    const motions = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
       const first = any(i, MOTION, MOTIONS.length);
       const apart = (m: number): boolean => isHeldOutPair(this.keys[things[i]!]!, m) || isHeldOutPair(this.keys[others[i]!]!, m);
-      const motion = MOTIONS.findIndex((_, k) => !apart((first + k) % MOTIONS.length));
+      motions[i] = (first + Math.max(0, MOTIONS.findIndex((_, k) => !apart((first + k) % MOTIONS.length)))) % MOTIONS.length;
       const back = any(i, BACK, table.pixels.length / bytes);
       const backdrop = { size: table.size, levels: table.pixels.subarray(back * bytes, (back + 1) * bytes) };
-      spriteClip(drawings[i]!, (first + Math.max(0, motion)) % MOTIONS.length, new CounterRandom(seed, step, i, CLIP), crop, { settings, backdrop, out: frames, from: i * settings.frames * each });
+      spriteClip(drawings[i]!, motions[i]!, new CounterRandom(seed, step, i, CLIP), crop, { settings, backdrop, out: frames, from: i * settings.frames * each });
     }
-    return { drawings, clips: normalizePictures(frames, crop) };
+    return { drawings, motions, clips: normalizePictures(frames, crop) };
   }
 
   /** What the teachers see of a step's drawings. @param step from 0 @param drawings [n] @returns [n · views, 1, 3, S, S] normalised, the views of a drawing one after another */

@@ -19,6 +19,8 @@ export interface Lesson {
   embed(piece: Piece): [Tensor, Tensor];
   /** The loss of the whole step. @param p [rows, dim] predictions @param y [rows, dim] texts @param pieces inputs @param parameters of the loss @returns [1] */
   loss(p: Tensor, y: Tensor, pieces: readonly Piece[], parameters: LossParameters): Tensor;
+  /** Gives back what it keeps on the GPU. @returns nothing */
+  dispose?(): void;
 }
 
 /**

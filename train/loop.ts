@@ -204,6 +204,7 @@ export class Trainer {
   /** Gives plans and the optimiser's buffers back; the model keeps its weights. @returns nothing */
   dispose(): void {
     this.plans?.dispose();
+    this.lesson.dispose?.();
     this.average?.dispose();
     this.optimizer.dispose();
     this.bias.dispose();

@@ -16,6 +16,10 @@ export interface TeacherRecipe {
   start: readonly string[];
   /** Weight of 1 − cosine to the teachers' vectors, a mean over all pictures and all questions about objects. */
   weight: number;
+  /** Weight of the divergence between the names that are near for the student and for the teachers, and the temperature of both; weight 0 leaves it out. */
+  names: { weight: number; temperature: number };
+  /** How many of the clips without names are asked for a caption as well, and the weight of 1 − cosine to the captions that the teachers would give; 0 clips leave it out. */
+  captions: { clips: number; weight: number };
   /** Clips per step without names: mixes of two things and changed colours, which only the teachers can name. */
   clips: number;
   /** Changes to the drawings of those clips. */

@@ -139,7 +139,7 @@ test('the lesson embeds as the model predicts, and its loss is the formula in wh
   model.dispose();
 });
 
-test('teachers add the mean of 1 − cosine to what they say of the still drawings', async () => {
+test('teachers add 1 − cosine to what they say of the still drawings, the divergence of near names and 1 − cosine to their captions', async () => {
   const d = await device();
   const [recipe, plain] = [taughtRecipe(), taughtRecipe()];
   delete plain.clips!.teacher;
@@ -151,14 +151,16 @@ test('teachers add the mean of 1 − cosine to what they say of the still drawin
     }));
     const [value] = await loss.read();
     loss.dispose();
+    lesson.dispose();
     return value!;
   };
   const { pictures, clips, free, views, objects, questions } = batchesOf(recipe).at(1);
-  const [O, U, C, A, P, V] = [6, 4, 8, 4, 8, 4] as const;
+  const [O, U, C, A, P] = [6, 4, 8, 4, 8] as const;
+  const { views: { frames: V }, captions: { clips: D } } = recipe.clips!.teacher!;
   assert.equal([Math.max(...objects) + 1, free!.drawings.length, views!.length], [O, U, (O + U) * V * 3 * EDGE * EDGE]);
   const [stills, moving, unnamed] = [Tensor.from(d, pictures.pixels, [P, 1, 3, EDGE, EDGE]), Tensor.from(d, clips, [C, 4, 3, EDGE, EDGE]), Tensor.from(d, free!.clips, [U, 4, 3, EDGE, EDGE])];
-  const some = Tensor.from(d, pictures.pixels.subarray(0, A * 3 * EDGE * EDGE), [A, 1, 3, EDGE, EDGE]), seen = Tensor.from(d, views!, [(O + U) * V, 1, 3, EDGE, EDGE]);
-  const answers = [model.predict(stills), model.predict(some, questions.slice(0, A)), model.predict(moving, questions.slice(A, A + C)), model.predict(unnamed, questions.slice(A + 3 * C))];
+  const some = Tensor.from(d, pictures.pixels.subarray(0, A * 3 * EDGE * EDGE), [A, 1, 3, EDGE, EDGE]), described = Tensor.from(d, free!.clips.subarray(0, D * 4 * 3 * EDGE * EDGE), [D, 4, 3, EDGE, EDGE]), seen = Tensor.from(d, views!, [(O + U) * V, 1, 3, EDGE, EDGE]);
+  const answers = [model.predict(stills), model.predict(some, questions.slice(0, A)), model.predict(moving, questions.slice(A, A + C)), model.predict(unnamed, questions.slice(A + 3 * C, A + 3 * C + U)), model.predict(described, questions.slice(A + 3 * C + U))];
   const student = (await Promise.all(answers.map(t => t.read()))).flatMap(v => [...v]);
   const dim = model.config.embeddingDim;
   const rowsOf = async (t: Tensor): Promise<number[][]> => { const v = await t.read(); return Array.from({ length: v.length / dim }, (_, i) => [...v.subarray(i * dim, (i + 1) * dim)]); };
@@ -169,24 +171,44 @@ test('teachers add the mean of 1 − cosine to what they say of the still drawin
   const targets = [...ofPictures, ...ofPictures.slice(0, A), ...Array.from(objects, o => ofDrawings[o]!), ...ofDrawings.slice(O)];
   const wanted = targets.reduce((sum, row, i) => sum + 1 - row.reduce((s, v, k) => s + v * student[i * dim + k]!, 0), 0) / targets.length;
   assert.ok(wanted > 0.1, `${wanted}: teachers and student differ`);
-  const difference = await lossOf(new ClipLesson(model, batchesOf(recipe), teachers)) - await lossOf(new ClipLesson(model, batchesOf(plain)));
-  assert.ok(Math.abs(difference - recipe.clips!.teacher!.weight * wanted) < 1e-3, `${difference} and ${recipe.clips!.teacher!.weight * wanted}`);
+  const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((s, v, k) => s + v * b[k]!, 0);
+  const { weight, names, captions } = recipe.clips!.teacher!;
+  const encoded = [model.encodeText(NAMES), model.encodeText(NAMES.flatMap(name => MOTIONS.map((_, m) => clipCaptions(name, m)[0]!)))];
+  const [nameRows, captionRows] = await Promise.all(encoded.map(rowsOf)) as [number[][], number[][]];
+  const sharesOf = (row: ArrayLike<number>): number[] => { const e = nameRows.map(n => Math.exp(dot(row, n) / names.temperature)); const sum = e.reduce((a, b) => a + b); return e.map(v => v / sum); };
+  const studentRow = (i: number): number[] => student.slice(i * dim, (i + 1) * dim);
+  const divergence = targets.reduce((sum, row, i) => { const [q, s] = [sharesOf(row), sharesOf(studentRow(i))]; return sum + q.reduce((a, v, n) => a + v * Math.log(v / s[n]!), 0); }, 0) / targets.length;
+  const apart = ofDrawings.slice(O, O + D).map((row, u) => {
+    const sum = Array.from({ length: dim }, (_, k) => sharesOf(row).reduce((s, q, n) => s + q * captionRows[n * MOTIONS.length + free!.motions[u]!]![k]!, 0));
+    return 1 - dot(sum, studentRow(targets.length + u)) / Math.hypot(...sum);
+  });
+  const captioned = apart.reduce((a, b) => a + b) / D;
+  assert.ok(divergence > 0.01 && captioned > 0.1, `${divergence} and ${captioned}: teachers and student differ`);
+  const base = await lossOf(new ClipLesson(model, batchesOf(plain)));
+  const added = async (changes: object): Promise<number> => await lossOf(new ClipLesson(model, batchesOf(taughtRecipe({ teacher: { ...recipe.clips!.teacher!, ...changes } })), teachers)) - base;
+  const cases: readonly (readonly [object, number])[] = [[{}, weight * wanted + names.weight * divergence + captions.weight * captioned], [{ names: { ...names, weight: 0 }, captions: { clips: 0, weight: 1 } }, weight * wanted], [{ captions: { clips: 0, weight: 1 } }, weight * wanted + names.weight * divergence]];
+  for (const [changes, expected] of cases) {
+    const difference = await added(changes);
+    assert.ok(Math.abs(difference - expected) < 1e-3, `${JSON.stringify(changes)}: ${difference} and ${expected}`);
+  }
   const vectors = teacherVectors(teachers, seen, V);
   close(await vectors.read(), Float32Array.from(ofDrawings.flat()), { abs: 2e-5, name: 'vectors of the teachers' });
   assert.throws(() => new ClipLesson(model, batchesOf(recipe)), /there are 0 teachers, expected at least one/);
   assert.throws(() => new ClipLesson(model, batchesOf(plain), teachers), /there are 2 teachers, expected none/);
-  for (const t of [vectors, stills, some, moving, unnamed, seen, ...answers]) t.dispose();
+  for (const t of [vectors, stills, some, moving, unnamed, seen, described, ...answers, ...encoded]) t.dispose();
   for (const m of [model, ...teachers]) m.dispose();
 });
 
 test('clips without names are a function of their step and show nothing that is kept apart', () => {
-  const batches = batchesOf(taughtRecipe({ teacher: { ...TINY_TAUGHT.clips!.teacher!, clips: 16 } }));
+  const batches = batchesOf(taughtRecipe({ teacher: { ...TINY_TAUGHT.clips!.teacher!, clips: 16, captions: { clips: 16, weight: 1 } } }));
   const later = batches.at(5);
   batches.at(2);
   assert.equal(batches.at(5), later);
   const bare = batchesOf(recipeWith()).at(5);
   for (const field of ['clips', 'texts', 'answers', 'groups'] as const) assert.equal(later[field], bare[field], `${field} are those of a run without teachers`);
   assert.is(later.free!.clips.length, 16 * 4 * 3 * EDGE * EDGE);
+  assert.ok(later.free!.motions.length === 16 && new Set(later.free!.motions).size > 4 && Math.max(...later.free!.motions) < MOTIONS.length);
+  assert.ok(later.questions.slice(-16).every(q => QUESTIONS.caption.includes(q)) && later.questions.slice(-32, -16).every(q => QUESTIONS.object.includes(q)));
   assert.is(new Set(later.free!.drawings.map(({ levels }) => Array.from(levels).join())).size, 16, 'every drawing is another');
 });
 
@@ -276,7 +298,10 @@ test('broken recipes say what is wrong', () => {
   checkRecipe(TINY_TAUGHT);
   bad(/has a teacher and the Y-Encoder learns, expected --freeze-text/, {}, { teacher });
   bad(/teacher's weight is 0, expected a number > 0/, { freezeText: true }, { teacher: { ...teacher, weight: 0 } });
-  bad(/teacher's clips are 1.5, expected a whole number/, { freezeText: true }, { teacher: { ...teacher, clips: 1.5 } });
+  bad(/teacher's names have weight -1 and temperature 0.05,/, { freezeText: true }, { teacher: { ...teacher, names: { ...teacher.names, weight: -1 } } });
+  bad(/teacher's names have weight 3 and temperature 0,/, { freezeText: true }, { teacher: { ...teacher, names: { weight: 3, temperature: 0 } } });
+  for (const captions of [{ clips: 5, weight: 1 }, { clips: 1.5, weight: 1 }, { clips: 2, weight: NaN }]) bad(/teacher's captions are of .* expected a whole number from 0 to 4, the clips, and a number ≥ 0/, { freezeText: true }, { teacher: { ...teacher, captions } });
+  bad(/teacher's clips are 2.5, expected a whole number/, { freezeText: true }, { teacher: { ...teacher, clips: 2.5 } });
   bad(/teacher's views are 3, expected an even number/, { freezeText: true }, { teacher: { ...teacher, views: { ...teacher.views, frames: 3 } } });
   bad(/there is no effect "glow"/, { freezeText: true }, { teacher: { ...teacher, augment: { glow: 1 } as object } });
   assert.throws(() => batchesOf(recipeWith({}, { clips: 32 })), /train: clips is 32, expected at most 24/);
