@@ -3,7 +3,7 @@ import { Tensor } from '../engine/tensor.ts';
 import type { TextDecoder } from '../model/text_decoder.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { CURVES, RATES_HZ, decodeCurve } from '../tasks/decode_curve.ts';
-import type { CurveName, CurvePoint, DecodeCurve, TextOf } from '../tasks/decode_curve.ts';
+import type { CurveName, CurvePoint, DecodeCurve, Match, TextOf } from '../tasks/decode_curve.ts';
 import { boundaryF1 } from '../tasks/metrics.ts';
 import { nearest } from '../tasks/nearest.ts';
 import { segmentStream } from '../tasks/selective.ts';
@@ -14,9 +14,16 @@ import type { JoinSettings, JoinedStream } from './joined_streams.ts';
 
 /** Seeds, and streams of each. */
 const SEEDS = [1, 2, 3], STREAMS = 7;
+const AVERAGES: readonly CurveName[] = ['adaptive average', 'uniform average'];
 
 /** Median with the least and the greatest over seeds. */
 export interface Spread { median: number; low: number; high: number }
+
+/** Gain at a rate over all seeds, with its range over seeds. */
+interface Gain { rateHz: number; adaptive: number; uniform: number; gain: Spread }
+
+/** The same for other places of the annotations. */
+export interface Placed { ratio: (Spread & { seeds?: number }) | undefined; gain: Gain[] }
 
 export interface JoinedFigures {
   seeds: number;
@@ -33,7 +40,9 @@ export interface JoinedFigures {
   /** The same at each uniform rate, over the seeds whose adaptive curve crosses that score. */
   ratios: { uniformHz: number; seeds: number; ratio: Spread }[];
   /** CIDEr-D at each rate over all seeds, both with averages, and adaptive less uniform with its range over seeds. */
-  gain: { rateHz: number; adaptive: number; uniform: number; gain: Spread }[];
+  gain: Gain[];
+  /** Ratio and gains when annotations lie anywhere in their scenes, by what they are matched with: middles of scenes suit the middles of segments. */
+  anywhere?: Partial<Record<Match, Placed>>;
   /** F1 of the boundaries when as many segments are wanted as there are scenes, within one stride and two. */
   boundaries: { toleranceS: number; adaptive: number; uniform: number }[];
 }
@@ -81,7 +90,7 @@ function boundaryFigures(streams: readonly JoinedStream[]): JoinedFigures['bound
 const scoreAt = ({ curves }: DecodeCurve, name: CurveName, rateHz: number): number | undefined => curves[name]!.find((p: CurvePoint) => meant(p.rateHz) === rateHz)?.cider;
 
 /** Gains at the rates that every seed has. */
-function gains(whole: DecodeCurve, each: readonly DecodeCurve[]): JoinedFigures['gain'] {
+function gains(whole: DecodeCurve, each: readonly DecodeCurve[]): Gain[] {
   return [...RATES_HZ].reverse().flatMap(rateHz => {
     const pairs = [whole, ...each].map(c => [scoreAt(c, 'adaptive average', rateHz), scoreAt(c, 'uniform average', rateHz)] as const);
     if (!pairs.every(([a, u]) => a !== undefined && u !== undefined)) return [];
@@ -106,18 +115,30 @@ export async function joinedFigures(model: VLJEPA, pool: readonly ClipItem[], na
   }
   const said = remembered(textOf, model.config.embeddingDim);
   const each: DecodeCurve[] = [];
-  for (const streams of bySeed) each.push(await decodeCurve(streams, said, { curves: ['adaptive average', 'uniform average'] }));
+  for (const streams of bySeed) each.push(await decodeCurve(streams, said, { curves: AVERAGES }));
   const curve = await decodeCurve(bySeed.flat(), said, { curves });
+  const ratioOf = (curvesOfSeeds: readonly DecodeCurve[]): JoinedFigures['ratio'] => {
+    const found = curvesOfSeeds.flatMap(e => headline(e)?.ratio ?? []);
+    return found.length ? { ...spreadOf(found), seeds: found.length } : undefined;
+  };
+  const moved = bySeed.map(list => list.map(s => ({ ...s, annotations: s.anywhere })));
+  const anywhere: Partial<Record<Match, Placed>> = {};
+  for (const match of ['segment', 'point'] as const) {
+    const options = { curves: AVERAGES, match };
+    const ofSeeds: DecodeCurve[] = [];
+    for (const streams of moved) ofSeeds.push(await decodeCurve(streams, said, options));
+    anywhere[match] = { ratio: ratioOf(ofSeeds), gain: gains(await decodeCurve(moved.flat(), said, options), ofSeeds) };
+  }
   const rates = [...new Set(each.flatMap(e => e.ratios.map(r => meant(r.uniformHz))))].sort((a, b) => a - b);
-  const headlines = each.flatMap(e => headline(e)?.ratio ?? []);
   return {
     seeds: seeds.length, streams: count, clips: settings.clips, seconds: curve.seconds, annotations: curve.annotations, text, curve,
-    ratio: headlines.length ? { ...spreadOf(headlines), seeds: headlines.length } : undefined,
+    ratio: ratioOf(each),
     ratios: rates.map(uniformHz => {
       const found = each.flatMap(e => e.ratios.filter(r => meant(r.uniformHz) === uniformHz).map(r => r.ratio));
       return { uniformHz, seeds: found.length, ratio: spreadOf(found) };
     }),
     gain: gains(curve, each),
+    anywhere,
     boundaries: boundaryFigures(bySeed.flat()),
   };
 }

@@ -3,7 +3,7 @@ import { FIGURE_NAMES, objectiveMeans } from './comparison.ts';
 import type { ObjectiveRuns } from './comparison.ts';
 import type { BoundedRecall } from './evaluate_clips.ts';
 import type { CaptionFigure } from './evaluate_captions.ts';
-import type { JoinedFigures, Spread } from './evaluate_joined.ts';
+import type { JoinedFigures, Placed, Spread } from './evaluate_joined.ts';
 import type { Evaluation } from './evaluate_preset.ts';
 import type { NameFigures, Share } from './figures.ts';
 
@@ -91,9 +91,17 @@ function captionTables({ captions }: Evaluation): Table[] {
 
 const NAMES: Readonly<Record<string, string>> = { greedy: 'decoder, greedy', beam: 'decoder, beam of 4', reranked: 'decoder, best of 4 beams by the text encoder' };
 
-/** The headline of selective decoding. @param joined figures @returns one sentence */
-export const ratioSentence = ({ ratio, seeds }: JoinedFigures): string => ratio === undefined ? 'The adaptive curve reaches no score of the uniform one: there is no ratio.'
-  : `At the uniform rate nearest to 1 Hz adaptive decoding needs ${ratio.median.toFixed(2)} times fewer decodes for equal CIDEr-D (median of ${ratio.seeds === undefined || ratio.seeds === seeds ? seeds : `${ratio.seeds} of ${seeds}`} seeds, ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}; the paper has 2.85 on other data).`;
+/** The headline of selective decoding. @param joined figures @returns a sentence, and one on annotations anywhere in their scenes where they were measured */
+export const ratioSentence = ({ ratio, seeds, anywhere }: JoinedFigures): string => (ratio === undefined ? 'The adaptive curve reaches no score of the uniform one: there is no ratio.'
+  : `At the uniform rate nearest to 1 Hz adaptive decoding needs ${ratio.median.toFixed(2)} times fewer decodes for equal CIDEr-D (median of ${ratio.seeds === undefined || ratio.seeds === seeds ? seeds : `${ratio.seeds} of ${seeds}`} seeds, ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}; the paper has 2.85 on other data).`) + PLACES.map(([match, words]) => (anywhere?.[match] ? ` With annotations anywhere in their scenes, ${words}, ${placed(anywhere[match])}.` : '')).join('');
+
+const PLACES = [['segment', 'matched to the segment that they lie in'], ['point', 'matched to the decode nearest in time']] as const;
+
+/** Ratio, and where adaptive decoding loses, if it does. */
+function placed({ ratio, gain }: Placed): string {
+  const lost = gain.filter(g => g.gain.median < 0).map(g => `${g.rateHz} Hz`);
+  return `${ratio === undefined ? 'there is no ratio' : `it is ${ratio.median.toFixed(2)} times (${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)})`}, and in the median of seeds adaptive decoding lies ${lost.length ? `below uniform at ${lost.join(', ')}` : 'nowhere below uniform'}`;
+}
 
 const spread = ({ median, low, high }: Spread, digits = 2): string[] => [median.toFixed(digits), `${low.toFixed(digits)} to ${high.toFixed(digits)}`];
 

@@ -3,7 +3,7 @@ import { clipCaptions, QUESTIONS } from '../data/questions.ts';
 import { CounterRandom } from '../data/random.ts';
 import { MOTIONS, SPRITES } from '../data/sprites.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
-import type { AnnotatedStream } from '../tasks/decode_curve.ts';
+import type { AnnotatedStream, Annotation } from '../tasks/decode_curve.ts';
 import { clipLevels, predictClips } from './clip_sets.ts';
 import type { ClipItem } from './clip_sets.ts';
 
@@ -26,6 +26,8 @@ const STREAM = 501, DRAWS = 3;
 export interface JoinedStream extends AnnotatedStream {
   /** Where one scene ends and the next begins, s. */
   readonly joins: readonly number[];
+  /** The same annotations, each at a moment of its scene by lot in place of the middle. */
+  readonly anywhere: readonly Annotation[];
 }
 
 /** A scene: a clip that loops without a seam (its motion wraps), from one frame of the stream to another. */
@@ -42,14 +44,16 @@ export async function joinedStream(model: VLJEPA, pool: readonly ClipItem[], nam
   const bytes = side * side * 3;
   const random = new CounterRandom(seed, index, 0, STREAM);
   const scenes: Scene[] = [];
-  const annotations: { timeS: number; text: string[] }[] = [];
+  const annotations: Annotation[] = [], anywhere: Annotation[] = [];
   let frames = 0;
   for (let c = 0; c < clips; c++) {
     const { concept, drawing, backdrop } = pool[Math.floor(random.uniform(c * DRAWS) * pool.length)]!;
     const motion = Math.floor(random.uniform(c * DRAWS + 1) * MOTIONS.length);
     const length = Math.round((least + (most - least) * random.uniform(c * DRAWS + 2) ** 2) * framesPerS);
     scenes.push({ levels: clipLevels({ concept, drawing, backdrop, motion, random: new CounterRandom(seed, index, c, STREAM + 1) }, side), from: frames, to: frames + length });
-    annotations.push({ timeS: (frames + length / 2) / framesPerS, text: clipCaptions(names[concept]!, motion) });
+    const text = clipCaptions(names[concept]!, motion);
+    annotations.push({ timeS: (frames + length / 2) / framesPerS, text });
+    anywhere.push({ timeS: (frames + length * new CounterRandom(seed, index, c, STREAM + 2).uniform(0)) / framesPerS, text });
     frames += length;
   }
   const count = Math.floor((frames - SPRITES.frames) / stride) + 1;
@@ -68,6 +72,6 @@ export async function joinedStream(model: VLJEPA, pool: readonly ClipItem[], nam
   prediction!.dispose();
   return {
     values, dim: model.config.embeddingDim, timesS: Array.from({ length: count }, (_, w) => (w * stride + SPRITES.frames / 2) / framesPerS),
-    annotations, joins: scenes.slice(1).map(s => s.from / framesPerS),
+    annotations, anywhere, joins: scenes.slice(1).map(s => s.from / framesPerS),
   };
 }

@@ -74,6 +74,10 @@ test.when(isNode, WHY, 'the report says what was measured, what was not run, and
     assert.not.match(html, /NaN|undefined|Infinity|(src|href)="(?!data:)/);
   }
   assert.match(evaluationLines({ ...bare, joined: { ...bare.joined, ratio: undefined } }).at(-1)!, /there is no ratio/);
+  const { gain, ratio } = bare.joined;
+  const placed = evaluationLines({ ...bare, joined: { ...bare.joined, anywhere: { segment: { ratio, gain: gain.slice(1) }, point: { ratio: undefined, gain } } } }).at(-1)!;
+  assert.match(placed, /\(median of 2 seeds.* anywhere in their scenes, matched to the segment that they lie in, it is 2\.00 times \(1\.50 to 2\.50\), and in the median of seeds adaptive decoding lies nowhere below uniform\./);
+  assert.match(placed, /matched to the decode nearest in time, there is no ratio, and in the median of seeds adaptive decoding lies below uniform at 0\.5 Hz\.$/);
 });
 
 test.when(isNode, WHY, 'a tie with a wrong subgroup is wrong; the command and the number of seeds are those that were', async () => {
