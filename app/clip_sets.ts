@@ -4,6 +4,7 @@ import { GALLERY_ARTISTS, TRAIN_ARTISTS } from '../data/e4.ts';
 import type { Artist, E4 } from '../data/e4.ts';
 import { CounterRandom } from '../data/random.ts';
 import { MOTIONS, SPRITES, isHeldOutPair, spriteClip } from '../data/sprites.ts';
+import type { Device } from '../engine/device.ts';
 import { scope } from '../engine/memory.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { concat } from '../kernels/concat.ts';
@@ -95,28 +96,38 @@ export async function galleryItems(model: VLJEPA, e4: E4, artists: readonly Arti
 /** Frames of one clip. @param item which @param side S @returns [frames, S, S, 3] levels */
 export const clipLevels = ({ drawing, backdrop, motion, random }: ClipItem, side: number): Uint8Array => spriteClip({ size: side, levels: drawing }, motion, random, side, { backdrop: { size: side, levels: backdrop } });
 
+const IN_ORDER: FrameOrder = () => Array.from({ length: SPRITES.frames }, (_, t) => t);
+
+/**
+ * Clips a few at a time through networks, each few inside a scope of its own.
+ * @param device where @param side S @param count n @param levelsOf levels [frames, S, S, 3] of a clip @param use what is made of normalised pixels [some, frames, 3, S, S] @param order of frames
+ * @returns what `use` returned, in order
+ */
+export function throughClips<T extends Tensor | readonly Tensor[]>(device: Device, side: number, count: number, levelsOf: (item: number) => Uint8Array, use: (pixels: Tensor) => T, order: FrameOrder = IN_ORDER): T[] {
+  const { frames } = SPRITES;
+  const each = frames * side * side * 3;
+  const parts: T[] = [];
+  for (let start = 0; start < count; start += AT_ONCE) {
+    const some = Math.min(AT_ONCE, count - start);
+    const pixels = new Float32Array(some * each);
+    for (let i = 0; i < some; i++) normalizePictures(levelsOf(start + i), side, pixels.subarray(i * each, (i + 1) * each), order(start + i));
+    parts.push(scope(() => use(Tensor.from(device, pixels, [some, frames, 3, side, side]))));
+  }
+  return parts;
+}
+
 /**
  * Predictions for clips whose levels are made a few at a time; the visual tokens of a clip are made once for all questions.
  * @param model the model @param count n @param levelsOf levels [frames, S, S, 3] of a clip @param questions one prediction each @param order of frames
  * @returns per question [n, dim]
  */
-export function predictClips(model: VLJEPA, count: number, levelsOf: (item: number) => Uint8Array, questions: readonly string[], order: FrameOrder = () => Array.from({ length: SPRITES.frames }, (_, t) => t)): Tensor[] {
-  const side = model.config.vision.cropSize;
-  const { frames } = SPRITES;
-  const each = frames * side * side * 3;
+export function predictClips(model: VLJEPA, count: number, levelsOf: (item: number) => Uint8Array, questions: readonly string[], order: FrameOrder = IN_ORDER): Tensor[] {
   return scope(() => {
-    const parts: Tensor[][] = questions.map(() => []);
-    for (let start = 0; start < count; start += AT_ONCE) {
-      const some = Math.min(AT_ONCE, count - start);
-      const pixels = new Float32Array(some * each);
-      for (let i = 0; i < some; i++) normalizePictures(levelsOf(start + i), side, pixels.subarray(i * each, (i + 1) * each), order(start + i));
-      const made = scope(() => {
-        const tokens = model.encodeImage(Tensor.from(model.device, pixels, [some, frames, 3, side, side]), { batchSize: AT_ONCE });
-        return questions.map(question => model.predict(tokens, question, { batchSize: AT_ONCE }));
-      });
-      made.forEach((p, q) => parts[q]!.push(p));
-    }
-    return parts.map(list => concat(list, 0));
+    const parts = throughClips(model.device, model.config.vision.cropSize, count, levelsOf, pixels => {
+      const tokens = model.encodeImage(pixels, { batchSize: AT_ONCE });
+      return questions.map(question => model.predict(tokens, question, { batchSize: AT_ONCE }));
+    }, order);
+    return questions.map((_, q) => concat(parts.map(part => part[q]!), 0));
   });
 }
 

@@ -1,10 +1,9 @@
 // What a comparison of objectives measures, on the same clips and candidates for both kinds of model: the nearest text for embeddings; what is said, or the most likely label, for tokens (spec 1.11).
-import { normalizePictures } from '../data/augment.ts';
 import { TEST_ARTIST } from '../data/e4.ts';
 import type { E4 } from '../data/e4.ts';
 import { QUESTIONS } from '../data/questions.ts';
 import { permutation } from '../data/random.ts';
-import { MOTIONS, SPRITES } from '../data/sprites.ts';
+import { MOTIONS } from '../data/sprites.ts';
 import { scope } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
@@ -13,7 +12,7 @@ import type { TokenGenerator } from '../model/token_generator.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 import { ranks } from '../tasks/metrics.ts';
 import { ciderD } from '../tasks/metrics_caption.ts';
-import { CLIP_SEED, clipLevels, itemsOf, predictItems } from './clip_sets.ts';
+import { CLIP_SEED, clipLevels, itemsOf, predictItems, throughClips } from './clip_sets.ts';
 import type { ClipItem } from './clip_sets.ts';
 import { movingCaptions } from './decoder_lessons.ts';
 import { loadArtistSet, smallPictures } from './e4_set.ts';
@@ -94,20 +93,10 @@ export async function embeddingFigures(model: VLJEPA, e4: E4, { items, candidate
   }
 }
 
-/** Visual tokens of clips, made a few at a time. */
-function visualTokens(generator: TokenGenerator, items: readonly ClipItem[], atOnce = 64): Tensor {
-  const { cropSize: side } = generator.vision.config;
-  const each = SPRITES.frames * side * side * 3;
-  return scope(() => noGrad(() => {
-    const parts: Tensor[] = [];
-    for (let start = 0; start < items.length; start += atOnce) {
-      const some = items.slice(start, start + atOnce);
-      const pixels = new Float32Array(some.length * each);
-      some.forEach((item, i) => normalizePictures(clipLevels(item, side), side, pixels.subarray(i * each, (i + 1) * each)));
-      parts.push(scope(() => generator.vision.forward(Tensor.from(generator.device, pixels, [some.length, SPRITES.frames, 3, side, side]))));
-    }
-    return concat(parts, 0);
-  }));
+/** Visual tokens of clips. */
+function visualTokens({ vision, device }: TokenGenerator, items: readonly ClipItem[]): Tensor {
+  const { cropSize: side } = vision.config;
+  return scope(() => noGrad(() => concat(throughClips(device, side, items.length, i => clipLevels(items[i]!, side), pixels => vision.forward(pixels)), 0)));
 }
 
 /** A model that generates tokens: greedy answers, and labels by perplexity. @param generator the model @param e4 the list @param items clips @param full also what is ranked @returns figures */
