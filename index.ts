@@ -1,3 +1,4 @@
+/// <reference types="@webgpu/types" preserve="true" />
 // The public face: open a device, load a model, embed pictures and texts, compare.
 export { openDevice, Device } from './engine/device.ts';
 export type { AdapterSummary, OpenOptions } from './engine/device.ts';

@@ -34,6 +34,27 @@ test.when(isNode && /\/dist\/test\/app\/[^/]*$/.test(import.meta.url), 'asks npm
   assert.equal(missing, []);
 });
 
+test.when(isNode && /\/dist\/test\/app\/[^/]*$/.test(import.meta.url), 'compiles against dist, which npm sends, and no other folder', 'its types check in a project that has its dependencies alone, without skipLibCheck', () => inFolder(async folder => {
+  const { execFile } = await import('node:child_process');
+  const { mkdir, readFile, symlink, writeFile } = await import('node:fs/promises');
+  const { join } = await import('node:path');
+  const { ROOT } = await import('../house/sources.ts');
+  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  for (const [name, from] of [['vl-jepa', ROOT] as const, ...Object.keys(dependencies).map(d => [d, join(ROOT, 'node_modules', d)] as const)]) {
+    const link = join(folder, 'node_modules', name);
+    await mkdir(join(link, '..'), { recursive: true });
+    await symlink(from, link, 'junction');
+  }
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { target: 'ES2022', module: 'NodeNext', lib: ['ES2022', 'DOM', 'DOM.Iterable'], types: [], strict: true, skipLibCheck: false, noEmit: true, preserveSymlinks: true }, files: ['use.ts'] }));
+  const check = (source: string): Promise<string> => new Promise(done => {
+    void writeFile(join(folder, 'use.ts'), source).then(() => execFile(process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder], { cwd: folder }, (_, stdout) => done(stdout)));
+  });
+  const use = (names: string): string => `import { VLJEPA, classify, decodePicture, labelBank } from 'vl-jepa';\nconst model = await VLJEPA.fromPretrained('x');\nconst [answers] = await classify(model, [await decodePicture('x.png')], labelBank(model, ${names}));\nexport const best: string = answers![0]!.label;\n`;
+  assert.is(await check(use("['cat']")), '');
+  assert.match(await check(use('7')), /^use\.ts\(3,\d+\): error TS2345: /);
+}));
+
 test.when(isNode, WHY, 'where only the package is installed, demo names the pictures that it holds; without sharp it says what to install', () => inFolder(async folder => {
   const { execFile } = await import('node:child_process');
   const { cp, mkdir, readFile, readdir, symlink } = await import('node:fs/promises');
