@@ -40,7 +40,7 @@ export class ClipLesson implements Lesson {
     const { batch, clips: { clips, asked, teacher } } = batches.recipe;
     this.rows = batch + asked + QUESTIONS_EACH * clips;
     if (teacher && (teacher.names.weight > 0 || teacher.captions.clips > 0)) {
-      this.texts = new TaughtTexts(model, batches.names, { temperature: teacher.names.temperature, rows: batch + asked + clips + teacher.clips, captions: teacher.captions.clips > 0 });
+      this.texts = new TaughtTexts(model, batches.names, { temperature: teacher.names.temperature, rows: batch + asked + clips + teacher.clips, captions: teacher.captions.clips > 0 ? teacher.captions.temperature : undefined });
     }
     this.queryTokens = model.tokenize(Object.values(QUESTIONS).flat(), 'query').tokens;
   }

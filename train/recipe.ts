@@ -71,7 +71,7 @@ export function checkRecipe(recipe: Recipe): void {
 function checkTeacher({ freezeText }: Recipe, { weight, names, captions, clips, augment, views }: TeacherRecipe): void {
   if (!(weight > 0)) throw new RangeError(`train: the teacher's weight is ${weight}, expected a number > 0`);
   if (!(names.weight >= 0) || !(names.temperature > 0)) throw new RangeError(`train: the teacher's names have weight ${names.weight} and temperature ${names.temperature}, expected a number ≥ 0 and one > 0`);
-  if (!Number.isInteger(captions.clips) || captions.clips < 0 || captions.clips > clips || !(captions.weight >= 0)) throw new RangeError(`train: the teacher's captions are of ${captions.clips} clips with weight ${captions.weight}, expected a whole number from 0 to ${clips}, the clips, and a number ≥ 0`);
+  if (!Number.isInteger(captions.clips) || captions.clips < 0 || captions.clips > clips || !(captions.weight >= 0) || !(captions.temperature > 0)) throw new RangeError(`train: the teacher's captions are of ${captions.clips} clips with weight ${captions.weight} and temperature ${captions.temperature}, expected a whole number from 0 to ${clips}, the clips, a number ≥ 0 and one > 0`);
   if (!Number.isInteger(clips) || clips < 0) throw new RangeError(`train: the teacher's clips are ${clips}, expected a whole number ≥ 0`);
   if (!freezeText) throw new RangeError('train: the recipe has a teacher and the Y-Encoder learns, expected --freeze-text (a teacher\'s vectors lie in the space of the texts of now)');
   if (!Number.isInteger(views.frames) || views.frames < 2 || views.frames % 2) throw new RangeError(`train: the teacher's views are ${views.frames}, expected an even number`);

@@ -28,21 +28,23 @@ export class TaughtTexts {
   /** [N, motions · dim] a name's captions side by side; [1, 1] where none are wanted */
   readonly captions: Tensor;
   private readonly temperature: number;
+  private readonly captionTemperature: number;
   /** First name as the target of `rows` rows. */
   private readonly zeros: Tensor;
 
-  /** @param model whose Y-Encoder is frozen @param names [N] @param options temperature of shares of names; rows of which `divergence` is taken; whether captions are wanted */
-  constructor(model: VLJEPA, names: readonly string[], { temperature, rows, captions }: { temperature: number; rows: number; captions: boolean }) {
+  /** @param model whose Y-Encoder is frozen @param names [N] @param options temperature of shares of names; rows of which `divergence` is taken; temperature of the shares in captions where those are wanted */
+  constructor(model: VLJEPA, names: readonly string[], { temperature, rows, captions }: { temperature: number; rows: number; captions?: number | undefined }) {
     this.temperature = temperature;
+    this.captionTemperature = captions ?? temperature;
     this.names = keep(model.encodeText(names, { batchSize: 256 }));
     this.zeros = keep(Tensor.zeros(model.device, [rows], 'u32'));
     const texts = names.flatMap(name => MOTIONS.map((_, motion) => clipCaptions(name, motion)[0]!));
-    this.captions = captions ? keep(scope(() => reshape(model.encodeText(texts, { batchSize: 256 }), [names.length, MOTIONS.length * this.names.shape[1]!]))) : keep(Tensor.zeros(model.device, [1, 1]));
+    this.captions = captions !== undefined ? keep(scope(() => reshape(model.encodeText(texts, { batchSize: 256 }), [names.length, MOTIONS.length * this.names.shape[1]!]))) : keep(Tensor.zeros(model.device, [1, 1]));
   }
 
   /** Cosines with all names over the temperature. */
-  private logits(vectors: Tensor): Tensor {
-    return scale(matmul(vectors, this.names, { transposeB: true }), 1 / this.temperature);
+  private logits(vectors: Tensor, temperature = this.temperature): Tensor {
+    return scale(matmul(vectors, this.names, { transposeB: true }), 1 / temperature);
   }
 
   /**
@@ -64,7 +66,7 @@ export class TaughtTexts {
    */
   captionsOf(vectors: Tensor, places: Tensor): Tensor {
     return noGrad(() => {
-      const all = matmul(softmax(this.logits(vectors)), this.captions); // [U, motions · dim]
+      const all = matmul(softmax(this.logits(vectors, this.captionTemperature)), this.captions); // [U, motions · dim]
       return l2Normalize(embedding(reshape(all, [all.shape[0]! * MOTIONS.length, vectors.shape[1]!]), places), { eps: 1e-12 });
     });
   }

@@ -175,18 +175,18 @@ test('teachers add 1 − cosine to what they say of the still drawings, the dive
   const { weight, names, captions } = recipe.clips!.teacher!;
   const encoded = [model.encodeText(NAMES), model.encodeText(NAMES.flatMap(name => MOTIONS.map((_, m) => clipCaptions(name, m)[0]!)))];
   const [nameRows, captionRows] = await Promise.all(encoded.map(rowsOf)) as [number[][], number[][]];
-  const sharesOf = (row: ArrayLike<number>): number[] => { const e = nameRows.map(n => Math.exp(dot(row, n) / names.temperature)); const sum = e.reduce((a, b) => a + b); return e.map(v => v / sum); };
+  const sharesOf = (row: ArrayLike<number>, temperature = names.temperature): number[] => { const e = nameRows.map(n => Math.exp(dot(row, n) / temperature)); const sum = e.reduce((a, b) => a + b); return e.map(v => v / sum); };
   const studentRow = (i: number): number[] => student.slice(i * dim, (i + 1) * dim);
   const divergence = targets.reduce((sum, row, i) => { const [q, s] = [sharesOf(row), sharesOf(studentRow(i))]; return sum + q.reduce((a, v, n) => a + v * Math.log(v / s[n]!), 0); }, 0) / targets.length;
   const apart = ofDrawings.slice(O, O + D).map((row, u) => {
-    const sum = Array.from({ length: dim }, (_, k) => sharesOf(row).reduce((s, q, n) => s + q * captionRows[n * MOTIONS.length + free!.motions[u]!]![k]!, 0));
+    const sum = Array.from({ length: dim }, (_, k) => sharesOf(row, captions.temperature).reduce((s, q, n) => s + q * captionRows[n * MOTIONS.length + free!.motions[u]!]![k]!, 0));
     return 1 - dot(sum, studentRow(targets.length + u)) / Math.hypot(...sum);
   });
   const captioned = apart.reduce((a, b) => a + b) / D;
   assert.ok(divergence > 0.01 && captioned > 0.1, `${divergence} and ${captioned}: teachers and student differ`);
   const base = await lossOf(new ClipLesson(model, batchesOf(plain)));
   const added = async (changes: object): Promise<number> => await lossOf(new ClipLesson(model, batchesOf(taughtRecipe({ teacher: { ...recipe.clips!.teacher!, ...changes } })), teachers)) - base;
-  const cases: readonly (readonly [object, number])[] = [[{}, weight * wanted + names.weight * divergence + captions.weight * captioned], [{ names: { ...names, weight: 0 }, captions: { clips: 0, weight: 1 } }, weight * wanted], [{ captions: { clips: 0, weight: 1 } }, weight * wanted + names.weight * divergence]];
+  const cases: readonly (readonly [object, number])[] = [[{}, weight * wanted + names.weight * divergence + captions.weight * captioned], [{ names: { ...names, weight: 0 }, captions: { ...captions, clips: 0 } }, weight * wanted], [{ captions: { ...captions, clips: 0 } }, weight * wanted + names.weight * divergence]];
   for (const [changes, expected] of cases) {
     const difference = await added(changes);
     assert.ok(Math.abs(difference - expected) < 1e-3, `${JSON.stringify(changes)}: ${difference} and ${expected}`);
@@ -200,7 +200,7 @@ test('teachers add 1 − cosine to what they say of the still drawings, the dive
 });
 
 test('clips without names are a function of their step and show nothing that is kept apart', () => {
-  const batches = batchesOf(taughtRecipe({ teacher: { ...TINY_TAUGHT.clips!.teacher!, clips: 16, captions: { clips: 16, weight: 1 } } }));
+  const batches = batchesOf(taughtRecipe({ teacher: { ...TINY_TAUGHT.clips!.teacher!, clips: 16, captions: { clips: 16, weight: 1, temperature: 1 } } }));
   const later = batches.at(5);
   batches.at(2);
   assert.equal(batches.at(5), later);
@@ -300,7 +300,7 @@ test('broken recipes say what is wrong', () => {
   bad(/teacher's weight is 0, expected a number > 0/, { freezeText: true }, { teacher: { ...teacher, weight: 0 } });
   bad(/teacher's names have weight -1 and temperature 0.05,/, { freezeText: true }, { teacher: { ...teacher, names: { ...teacher.names, weight: -1 } } });
   bad(/teacher's names have weight 3 and temperature 0,/, { freezeText: true }, { teacher: { ...teacher, names: { weight: 3, temperature: 0 } } });
-  for (const captions of [{ clips: 5, weight: 1 }, { clips: 1.5, weight: 1 }, { clips: 2, weight: NaN }]) bad(/teacher's captions are of .* expected a whole number from 0 to 4, the clips, and a number ≥ 0/, { freezeText: true }, { teacher: { ...teacher, captions } });
+  for (const captions of [{ clips: 5 }, { clips: 1.5 }, { weight: NaN }, { temperature: 0 }]) bad(/teacher's captions are of .* expected a whole number from 0 to 4, the clips, a number ≥ 0 and one > 0/, { freezeText: true }, { teacher: { ...teacher, captions: { ...teacher.captions, ...captions } } });
   bad(/teacher's clips are 2.5, expected a whole number/, { freezeText: true }, { teacher: { ...teacher, clips: 2.5 } });
   bad(/teacher's views are 3, expected an even number/, { freezeText: true }, { teacher: { ...teacher, views: { ...teacher.views, frames: 3 } } });
   bad(/there is no effect "glow"/, { freezeText: true }, { teacher: { ...teacher, augment: { glow: 1 } as object } });
