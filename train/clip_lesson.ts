@@ -110,8 +110,8 @@ export class ClipLesson implements Lesson {
   }
 
   /**
-   * The teachers' part, between what the student says of pictures and of the objects of clips, and what the teachers say of the same drawings standing still: the mean of 1 − cosine, the
-   * divergence of the names that are near, and 1 − cosine to the captions that the teachers would give, by their weights.
+   * The teachers' part, between what the student says of pictures and of the objects of clips, and what the teachers say of the same drawings standing still: the mean of 1 − cosine, and
+   * the divergences of the names and of the captions that are near, by their weights.
    * @param p [rows, dim] @param piece inputs @returns [1]
    */
   private taughtLoss(p: Tensor, { pictures, views, free, freeQuery, freeMask, freeMotions, taught }: Piece): Tensor {
@@ -126,7 +126,7 @@ export class ClipLesson implements Lesson {
     const said = concat([slice(p, 0, 0, named), ...(unnamed ? [slice(unnamed, 0, 0, U)] : [])], 0);
     const parts = [scale(cosineLoss(said, wanted), teacher.weight)];
     if (teacher.names.weight > 0) parts.push(scale(texts!.divergence(said, wanted), teacher.names.weight));
-    if (described > 0 && unnamed) parts.push(scale(cosineLoss(slice(unnamed, 0, U), texts!.captionsOf(slice(wanted, 0, named, named + described), freeMotions!)), teacher.captions.weight));
+    if (described > 0 && unnamed) parts.push(scale(texts!.captionDivergence(slice(unnamed, 0, U), slice(wanted, 0, named, named + described), freeMotions!), teacher.captions.weight));
     return parts.reduce((a, b) => add(a, b));
   }
 

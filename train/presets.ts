@@ -62,7 +62,7 @@ export const NANO_CLIPS: Recipe = { ...NANO, name: 'nano stage 2', steps: 900, b
 export const TINY_CLIPS: Recipe = { ...TINY, name: 'tiny stage 2', steps: 20, warmup: 2, average: 0.9, clips: { ...CLIPS, clips: 8, asked: 4, augment: {}, sprites: { ...SPRITES, frames: 4 } } };
 
 const TEACHER: TeacherRecipe = {
-  start: [], weight: 15, names: { weight: 3, temperature: 0.05 }, captions: { clips: 64, weight: 15, temperature: 0.01 }, clips: 128, views: { frames: 4, shift: 0.035, zoom: [0.93, 1.04], turn: 5, tint: 0 },
+  start: [], weight: 15, names: { weight: 3, temperature: 0.05 }, captions: { clips: 64, weight: 2, temperature: 0.025 }, clips: 128, views: { frames: 4, shift: 0.035, zoom: [0.93, 1.04], turn: 5, tint: 0 },
   augment: CLIPS.augment,
 };
 

@@ -1,23 +1,23 @@
 // What the teachers' vectors of drawings mean as texts: shares of names, and captions of clips that nobody named. The Y-Encoder is frozen, so its vectors are made once.
 import { clipCaptions } from '../data/questions.ts';
 import { MOTIONS } from '../data/sprites.ts';
-import { keep, scope } from '../engine/memory.ts';
+import { keep } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
 import { Tensor } from '../engine/tensor.ts';
 import { crossEntropy } from '../kernels/cross_entropy.ts';
 import { add, mul, scale, sub } from '../kernels/elementwise.ts';
 import { embedding } from '../kernels/embedding.ts';
-import { l2Normalize } from '../kernels/l2_normalize.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { reshape } from '../kernels/reshape.ts';
 import { slice } from '../kernels/slice.ts';
 import { softmax } from '../kernels/softmax.ts';
 import { sum } from '../kernels/sum.ts';
+import { transpose } from '../kernels/transpose.ts';
 import type { VLJEPA } from '../model/vl_jepa.ts';
 
-/** Cross-entropy of rows of logits [R, N] with rows of shares [R, N], mean over rows: log Σ exp z − Σ q z. */
-function softCrossEntropy(logits: Tensor, shares: Tensor, zeros: Tensor): Tensor {
-  const against = sub(sum(slice(logits, 1, 0, 1)), sum(mul(shares, logits))); // log Σ exp z is the loss of name 0 and its logit
+/** Cross-entropy of rows of logits [R, M] with shares [R, N] of some of them, mean over rows: log Σ exp z − Σ q z. */
+function softCrossEntropy(logits: Tensor, shared: Tensor, shares: Tensor, zeros: Tensor): Tensor {
+  const against = sub(sum(slice(logits, 1, 0, 1)), sum(mul(shares, shared))); // log Σ exp z is the loss of name 0 and its logit
   return add(crossEntropy(logits, zeros), scale(against, 1 / logits.shape[0]!));
 }
 
@@ -25,26 +25,26 @@ function softCrossEntropy(logits: Tensor, shares: Tensor, zeros: Tensor): Tensor
 export class TaughtTexts {
   /** [N, dim] unit rows */
   readonly names: Tensor;
-  /** [N, motions · dim] a name's captions side by side; [1, 1] where none are wanted */
+  /** [N · motions, dim] unit rows, a name's captions one after another; [1, 1] where none are wanted */
   readonly captions: Tensor;
   private readonly temperature: number;
   private readonly captionTemperature: number;
   /** First name as the target of `rows` rows. */
   private readonly zeros: Tensor;
 
-  /** @param model whose Y-Encoder is frozen @param names [N] @param options temperature of shares of names; rows of which `divergence` is taken; temperature of the shares in captions where those are wanted */
+  /** @param model whose Y-Encoder is frozen @param names [N] @param options temperature of shares of names; rows of which `divergence` is taken; temperature of the student's captions where those are wanted */
   constructor(model: VLJEPA, names: readonly string[], { temperature, rows, captions }: { temperature: number; rows: number; captions?: number | undefined }) {
     this.temperature = temperature;
     this.captionTemperature = captions ?? temperature;
     this.names = keep(model.encodeText(names, { batchSize: 256 }));
     this.zeros = keep(Tensor.zeros(model.device, [rows], 'u32'));
     const texts = names.flatMap(name => MOTIONS.map((_, motion) => clipCaptions(name, motion)[0]!));
-    this.captions = captions !== undefined ? keep(scope(() => reshape(model.encodeText(texts, { batchSize: 256 }), [names.length, MOTIONS.length * this.names.shape[1]!]))) : keep(Tensor.zeros(model.device, [1, 1]));
+    this.captions = captions !== undefined ? keep(model.encodeText(texts, { batchSize: 256 })) : keep(Tensor.zeros(model.device, [1, 1]));
   }
 
   /** Cosines with all names over the temperature. */
-  private logits(vectors: Tensor, temperature = this.temperature): Tensor {
-    return scale(matmul(vectors, this.names, { transposeB: true }), 1 / temperature);
+  private logits(vectors: Tensor): Tensor {
+    return scale(matmul(vectors, this.names, { transposeB: true }), 1 / this.temperature);
   }
 
   /**
@@ -55,20 +55,28 @@ export class TaughtTexts {
     const [shares, entropy] = noGrad(() => {
       const logits = this.logits(wanted);
       const q = softmax(logits);
-      return [q, softCrossEntropy(logits, q, this.zeros)] as const;
+      return [q, softCrossEntropy(logits, logits, q, this.zeros)] as const;
     });
-    return sub(softCrossEntropy(this.logits(said), shares, this.zeros), entropy);
+    const logits = this.logits(said);
+    return sub(softCrossEntropy(logits, logits, shares, this.zeros), entropy);
   }
 
   /**
-   * Captions that the teachers would give: the captions of all names with the motion of each clip, by their shares, at unit length; no gradients.
-   * @param vectors [U, dim] unit rows of the teachers @param places [U] u32, clip · motions + motion @returns [U, dim] unit rows
+   * Divergence of the shares of captions: among all captions those with the clip's motion are as near as the teachers find their names, and the others are not.
+   * @param said [D, dim] unit rows of the student @param wanted [D, dim] unit rows of the teachers, no gradients @param places [D] u32, clip · motions + motion
+   * @returns [1] nats, mean over rows; differentiable in `said`
    */
-  captionsOf(vectors: Tensor, places: Tensor): Tensor {
-    return noGrad(() => {
-      const all = matmul(softmax(this.logits(vectors, this.captionTemperature)), this.captions); // [U, motions · dim]
-      return l2Normalize(embedding(reshape(all, [all.shape[0]! * MOTIONS.length, vectors.shape[1]!]), places), { eps: 1e-12 });
+  captionDivergence(said: Tensor, wanted: Tensor, places: Tensor): Tensor {
+    const rows = said.shape[0]!, [count, motions] = [this.names.shape[0]!, MOTIONS.length];
+    const zeros = slice(this.zeros, 0, 0, rows);
+    const [shares, entropy] = noGrad(() => {
+      const logits = this.logits(wanted);
+      const q = softmax(logits);
+      return [q, softCrossEntropy(logits, logits, q, zeros)] as const;
     });
+    const all = scale(matmul(said, this.captions, { transposeB: true }), 1 / this.captionTemperature); // [D, N · motions]
+    const moving = embedding(reshape(transpose(reshape(all, [rows, count, motions]), 1, 2), [rows * motions, count]), places); // [D, N]
+    return sub(softCrossEntropy(all, moving, shares, zeros), entropy);
   }
 
   /** Gives the vectors back. @returns nothing */

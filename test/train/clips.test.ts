@@ -139,7 +139,7 @@ test('the lesson embeds as the model predicts, and its loss is the formula in wh
   model.dispose();
 });
 
-test('teachers add 1 − cosine to what they say of the still drawings, the divergence of near names and 1 − cosine to their captions', async () => {
+test('teachers add 1 − cosine to what they say of the still drawings, the divergences of near names and near captions', async () => {
   const d = await device();
   const [recipe, plain] = [taughtRecipe(), taughtRecipe()];
   delete plain.clips!.teacher;
@@ -175,12 +175,12 @@ test('teachers add 1 − cosine to what they say of the still drawings, the dive
   const { weight, names, captions } = recipe.clips!.teacher!;
   const encoded = [model.encodeText(NAMES), model.encodeText(NAMES.flatMap(name => MOTIONS.map((_, m) => clipCaptions(name, m)[0]!)))];
   const [nameRows, captionRows] = await Promise.all(encoded.map(rowsOf)) as [number[][], number[][]];
-  const sharesOf = (row: ArrayLike<number>, temperature = names.temperature): number[] => { const e = nameRows.map(n => Math.exp(dot(row, n) / temperature)); const sum = e.reduce((a, b) => a + b); return e.map(v => v / sum); };
+  const sharesOf = (row: ArrayLike<number>): number[] => { const e = nameRows.map(n => Math.exp(dot(row, n) / names.temperature)); const sum = e.reduce((a, b) => a + b); return e.map(v => v / sum); };
   const studentRow = (i: number): number[] => student.slice(i * dim, (i + 1) * dim);
   const divergence = targets.reduce((sum, row, i) => { const [q, s] = [sharesOf(row), sharesOf(studentRow(i))]; return sum + q.reduce((a, v, n) => a + v * Math.log(v / s[n]!), 0); }, 0) / targets.length;
   const apart = ofDrawings.slice(O, O + D).map((row, u) => {
-    const sum = Array.from({ length: dim }, (_, k) => sharesOf(row, captions.temperature).reduce((s, q, n) => s + q * captionRows[n * MOTIONS.length + free!.motions[u]!]![k]!, 0));
-    return 1 - dot(sum, studentRow(targets.length + u)) / Math.hypot(...sum);
+    const e = captionRows.map(c => Math.exp(dot(studentRow(targets.length + u), c) / captions.temperature)), all = e.reduce((x, y) => x + y);
+    return sharesOf(row).reduce((s, q, n) => s + q * Math.log((q * all) / e[n * MOTIONS.length + free!.motions[u]!]!), 0);
   });
   const captioned = apart.reduce((a, b) => a + b) / D;
   assert.ok(divergence > 0.01 && captioned > 0.1, `${divergence} and ${captioned}: teachers and student differ`);
