@@ -107,19 +107,27 @@ async function evaluateSplit(model: VLJEPA, items: readonly ClipItem[], { names,
   return { split, object: objectRanks, motion: hits, wordings, predictions: { items, object, motion, caption } };
 }
 
-/** First frame only, frames in another order, and backwards, where the opposite motion is the right answer. */
+/**
+ * First frame only, frames in another order, and backwards, where the opposite motion is the right answer. Which of the four values moves can be guessed a little from the poses without
+ * their order (the moving value and the swaying ones go together in other ways), which way it goes cannot; so of shuffled frames both are told apart.
+ */
 async function controlsOf(model: VLJEPA, items: readonly ClipItem[], motions: Tensor): Promise<Record<string, Share>> {
   const { frames } = SPRITES;
-  const share = async (order: FrameOrder, motionOf: (item: ClipItem) => number): Promise<Share> => {
+  const right = async (order: FrameOrder): Promise<{ right: boolean[]; opposite: boolean[] }> => {
     const [predictions] = predictItems(model, items, [QUESTIONS.motion[0]!], order);
-    const rank = await ranksOf(model, predictions!, motions, items.map(motionOf));
+    const first = async (motionOf: (item: ClipItem) => number): Promise<boolean[]> => Array.from(await ranksOf(model, predictions!, motions, items.map(motionOf)), r => r === 1);
+    const found = { right: await first(i => i.motion), opposite: await first(i => i.motion ^ 1) }; // motions come in pairs of opposites
     predictions!.dispose();
-    return shareOf(Array.from(rank, r => r === 1));
+    return found;
   };
+  const shuffled = await right(i => permutation(frames, CLIP_SEED + SHUFFLE, i));
+  const axis = shuffled.right.map((r, i) => r || shuffled.opposite[i]!);
   return {
-    'first frame only': await share(() => new Uint32Array(frames), i => i.motion),
-    'shuffled frames': await share(i => permutation(frames, CLIP_SEED + SHUFFLE, i), i => i.motion),
-    'backwards, opposite motion expected': await share(() => Array.from({ length: frames }, (_, t) => frames - 1 - t), i => i.motion ^ 1), // motions come in pairs of opposites
+    'first frame only': shareOf((await right(() => new Uint32Array(frames))).right),
+    'shuffled frames': shareOf(shuffled.right),
+    'shuffled frames, what changes (place across, place down, size or turn; chance 25)': shareOf(axis),
+    'shuffled frames, which way it goes where that is right (chance 50)': shareOf(shuffled.right.filter((_, i) => axis[i])),
+    'backwards, opposite motion expected': shareOf((await right(() => Array.from({ length: frames }, (_, t) => frames - 1 - t))).opposite),
   };
 }
 

@@ -34,7 +34,7 @@ function overview({ clips: { splits, controls, chance }, questions, captions }: 
   const never = splits['unseen artist, objects that never moved in training'];
   const cider = ways.map(([name, f]) => bar(name.replace(/ \(.*/, ''), (100 * f.ciderD) / best, name === 'greedy' || name === 'beam' || name === 'reranked', f.ciderD.toFixed(2))).join('');
   return `<div class="two"><div><h3>How does it move?</h3>${bar('unseen artist', questions.motion.percent, true)}${never ? bar('…and things that never moved', never.motion.percent, true) : ''}` +
-    `${Object.entries(controls).map(([name, s]) => bar(name.replace(', opposite motion expected', ' (opposite expected)'), s.percent, name.startsWith('backwards'))).join('')}${bar('chance', chance.motion)}</div>` +
+    `${Object.entries(controls).filter(([name]) => !/chance \d+\)$/.test(name)).map(([name, s]) => bar(name.replace(', opposite motion expected', ' (opposite expected)'), s.percent, name.startsWith('backwards'))).join('')}${bar('chance', chance.motion)}</div>` +
     `<div><h3>Captions, CIDEr-D</h3>${cider}</div></div>`;
 }
 
