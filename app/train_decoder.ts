@@ -95,11 +95,11 @@ export async function trainDecoder(options: TrainDecoderOptions): Promise<TrainD
   say(`adapter: ${device.adapter.notice}`);
   const model = await VLJEPA.fromPretrained(from, { device });
   if (!model.tokenizer) throw new CliError(`train: ${from} has no tokenizer.json, expected one (the decoder writes its tokens)`);
-  const lessons = await lessonsOf(model, await loadE4(), recipe);
-  say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const decoder = await TextDecoder.create({ ...recipe.decoder, embedding_dim: model.config.embeddingDim }, { device, tokenizer: model.tokenizer, seed: recipe.seed, init: recipe.init as never });
   if (options.begin !== undefined) await copyWeights(decoder, options.begin);
   decoder.bind(model);
+  const lessons = await lessonsOf(model, await loadE4(), recipe);
+  say(`${lessons.reduce((n, l) => n + l.texts.length, 0)} vectors with their texts`);
   const trainer = new DecoderTrainer(decoder, recipe, lessons, `${spaceOf(lessons[0]!)}${options.begin === undefined ? '' : ` after ${options.begin}`}`);
   try {
     await mkdir(out, { recursive: true });
