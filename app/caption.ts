@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { loadE4 } from '../data/e4.ts';
+import { movingCaptions } from '../data/questions.ts';
 import { openDevice } from '../engine/device.ts';
 import { TextDecoder } from '../model/text_decoder.ts';
 import type { DecodeOptions } from '../model/text_decoder.ts';
@@ -11,7 +12,6 @@ import type { Caption } from '../tasks/caption.ts';
 import { labelBank } from '../tasks/classify.ts';
 import { checkpointFolder } from './checkpoint_path.ts';
 import { isClip, loadVisuals, visualInput } from './clips.ts';
-import { movingCaptions } from './decoder_lessons.ts';
 import { CliError } from './errors.ts';
 import { keptBank } from './text_bank.ts';
 

@@ -1,7 +1,7 @@
 // What a comparison of objectives measures, on the same clips and candidates for both kinds of model: the nearest text for embeddings; what is said, or the most likely label, for tokens (spec 1.11).
 import { TEST_ARTIST } from '../data/e4.ts';
 import type { E4 } from '../data/e4.ts';
-import { QUESTIONS } from '../data/questions.ts';
+import { movingCaptions, QUESTIONS } from '../data/questions.ts';
 import { permutation } from '../data/random.ts';
 import { MOTIONS } from '../data/sprites.ts';
 import { scope } from '../engine/memory.ts';
@@ -14,7 +14,6 @@ import { ranks } from '../tasks/metrics.ts';
 import { ciderD } from '../tasks/metrics_caption.ts';
 import { CLIP_SEED, clipLevels, itemsOf, predictItems, throughClips } from './clip_sets.ts';
 import type { ClipItem } from './clip_sets.ts';
-import { movingCaptions } from './decoder_lessons.ts';
 import { loadArtistSet, smallPictures } from './e4_set.ts';
 import { referencesOf } from './evaluate_captions.ts';
 import { nearestTexts } from './figures.ts';

@@ -1,7 +1,7 @@
 // What the Y-Decoder of the small model learns: the texts of sets E4 and MS from their own vectors, and from predictions of changed pictures and clips by the training artists.
 import { TRAIN_ARTISTS } from '../data/e4.ts';
 import type { E4 } from '../data/e4.ts';
-import { answerOf } from '../data/questions.ts';
+import { movingCaptions } from '../data/questions.ts';
 import { MOTIONS, SPRITES } from '../data/sprites.ts';
 import { captionsOf } from '../data/templates.ts';
 import { scope } from '../engine/memory.ts';
@@ -28,9 +28,6 @@ const SEED = 4711;
 /** What the recipe says of predictions. */
 type PredictionShares = Pick<DecoderRecipe, 'predictions' | 'predicted' | 'predictedNoise'>;
 type PredictedKind = 'names' | 'captions' | 'motions';
-
-/** Every caption of set MS. @param names of the concepts @returns [8 · names] */
-export const movingCaptions = (names: readonly string[]): string[] => names.flatMap(name => MOTIONS.map((_, motion) => answerOf('caption', name, motion)));
 
 /** Predictions of one batch [n, dim] in the order of its answers. */
 function predictBatch(model: VLJEPA, { pictures, clips, questions }: ClipBatch): Tensor {

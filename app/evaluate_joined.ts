@@ -22,10 +22,15 @@ export interface Spread { median: number; low: number; high: number }
 /** Gain at a rate over all seeds, with its range over seeds. */
 interface Gain { rateHz: number; adaptive: number; uniform: number; gain: Spread }
 
-/** The same for other places of the annotations. */
-export interface Placed { ratio: (Spread & { seeds?: number }) | undefined; gain: Gain[] }
+/** What a sweep says, by where the annotations are. */
+export interface Placed {
+  /** Uniform decodes per adaptive decode at equal CIDEr-D, at the uniform rate nearest to 1 Hz, over the seeds that have one; over all where their number is missing. */
+  ratio: (Spread & { seeds?: number }) | undefined;
+  /** CIDEr-D at each rate over all seeds, both with averages, and adaptive less uniform with its range over seeds. */
+  gain: Gain[];
+}
 
-export interface JoinedFigures {
+export interface JoinedFigures extends Placed {
   seeds: number;
   streams: number;
   clips: number;
@@ -35,12 +40,8 @@ export interface JoinedFigures {
   text: string;
   /** All seeds together. */
   curve: DecodeCurve;
-  /** Uniform decodes per adaptive decode at equal CIDEr-D, at the uniform rate nearest to 1 Hz, over the seeds that have one; over all where their number is missing. */
-  ratio: (Spread & { seeds?: number }) | undefined;
-  /** The same at each uniform rate, over the seeds whose adaptive curve crosses that score. */
+  /** The ratio at each uniform rate, over the seeds whose adaptive curve crosses that score. */
   ratios: { uniformHz: number; seeds: number; ratio: Spread }[];
-  /** CIDEr-D at each rate over all seeds, both with averages, and adaptive less uniform with its range over seeds. */
-  gain: Gain[];
   /** Ratio and gains when annotations lie anywhere in their scenes, by what they are matched with: middles of scenes suit the middles of segments. */
   anywhere?: Partial<Record<Match, Placed>>;
   /** F1 of the boundaries when as many segments are wanted as there are scenes, within one stride and two. */

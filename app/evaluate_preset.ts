@@ -2,7 +2,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GALLERY_ARTISTS, TEST_ARTIST } from '../data/e4.ts';
-import { QUESTIONS, clipCaptions } from '../data/questions.ts';
+import { clipCaptions, movingCaptions, QUESTIONS } from '../data/questions.ts';
 import { MOTIONS } from '../data/sprites.ts';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
@@ -17,7 +17,6 @@ import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts'
 import type { ObjectiveRuns } from './comparison.ts';
 import { drawClips, galleryItems, predictDrawn, predictItems } from './clip_sets.ts';
 import type { DrawnClips } from './clip_sets.ts';
-import { movingCaptions } from './decoder_lessons.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
 import { bankFigure, decodedFigures, retrievedFigures } from './evaluate_captions.ts';

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEST_ARTIST } from '../data/e4.ts';
+import { movingCaptions } from '../data/questions.ts';
 import { openDevice } from '../engine/device.ts';
 import type { Device } from '../engine/device.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -10,7 +11,6 @@ import { VLJEPA } from '../model/vl_jepa.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { checkpointFolder, shortPath } from './checkpoint_path.ts';
 import { curveChart } from './curve_chart.ts';
-import { movingCaptions } from './decoder_lessons.ts';
 import { clipStage } from './evaluate_clips.ts';
 import { bankText, decoderText, joinedFigures } from './evaluate_joined.ts';
 import type { JoinedFigures, JoinedOptions } from './evaluate_joined.ts';

@@ -21,6 +21,9 @@ const CAPTIONS = ['a {name} {motion}', 'the {name} is {motion}', '{name} {motion
  */
 export const clipCaptions = (name: string, motion: number): string[] => CAPTIONS.map((text) => text.replace('{motion}', MOTIONS[motion]!.answer).replace('{name}', () => name));
 
+/** Every caption of set MS in its first wording, by name and then by motion. @param names of the concepts @returns [8 · names] */
+export const movingCaptions = (names: readonly string[]): string[] => names.flatMap(name => MOTIONS.map((_, motion) => clipCaptions(name, motion)[0]!));
+
 /**
  * The answer to a question.
  * @param kind of question @param name of the object @param motion 0 to 7, of no matter for a picture @returns the text

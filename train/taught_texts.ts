@@ -1,5 +1,5 @@
 // What the teachers' vectors of drawings mean as texts: shares of names, and captions of clips that nobody named. The Y-Encoder is frozen, so its vectors are made once.
-import { clipCaptions } from '../data/questions.ts';
+import { movingCaptions } from '../data/questions.ts';
 import { MOTIONS } from '../data/sprites.ts';
 import { keep } from '../engine/memory.ts';
 import { noGrad } from '../engine/tape.ts';
@@ -38,8 +38,7 @@ export class TaughtTexts {
     this.captionTemperature = captions ?? temperature;
     this.names = keep(model.encodeText(names, { batchSize: 256 }));
     this.zeros = keep(Tensor.zeros(model.device, [rows], 'u32'));
-    const texts = names.flatMap(name => MOTIONS.map((_, motion) => clipCaptions(name, motion)[0]!));
-    this.captions = captions !== undefined ? keep(model.encodeText(texts, { batchSize: 256 })) : keep(Tensor.zeros(model.device, [1, 1]));
+    this.captions = keep(captions === undefined ? Tensor.zeros(model.device, [1, 1]) : model.encodeText(movingCaptions(names), { batchSize: 256 }));
   }
 
   /** Cosines with all names over the temperature. */
@@ -47,16 +46,21 @@ export class TaughtTexts {
     return scale(matmul(vectors, this.names, { transposeB: true }), 1 / this.temperature);
   }
 
+  /** Shares of names [R, N] for vectors of the teachers, and their entropy [1], mean over rows; no gradients. */
+  private sharesOf(wanted: Tensor, zeros: Tensor): { shares: Tensor; entropy: Tensor } {
+    return noGrad(() => {
+      const logits = this.logits(wanted);
+      const shares = softmax(logits);
+      return { shares, entropy: softCrossEntropy(logits, logits, shares, zeros) };
+    });
+  }
+
   /**
    * Kullback-Leibler divergence of the shares of names: what the student still has to learn of which names are near and which are not.
    * @param said [rows, dim] unit rows of the student @param wanted [rows, dim] unit rows of the teachers, no gradients @returns [1] nats, mean over rows; differentiable in `said`
    */
   divergence(said: Tensor, wanted: Tensor): Tensor {
-    const [shares, entropy] = noGrad(() => {
-      const logits = this.logits(wanted);
-      const q = softmax(logits);
-      return [q, softCrossEntropy(logits, logits, q, this.zeros)] as const;
-    });
+    const { shares, entropy } = this.sharesOf(wanted, this.zeros);
     const logits = this.logits(said);
     return sub(softCrossEntropy(logits, logits, shares, this.zeros), entropy);
   }
@@ -69,11 +73,7 @@ export class TaughtTexts {
   captionDivergence(said: Tensor, wanted: Tensor, places: Tensor): Tensor {
     const rows = said.shape[0]!, [count, motions] = [this.names.shape[0]!, MOTIONS.length];
     const zeros = slice(this.zeros, 0, 0, rows);
-    const [shares, entropy] = noGrad(() => {
-      const logits = this.logits(wanted);
-      const q = softmax(logits);
-      return [q, softCrossEntropy(logits, logits, q, zeros)] as const;
-    });
+    const { shares, entropy } = this.sharesOf(wanted, zeros);
     const all = scale(matmul(said, this.captions, { transposeB: true }), 1 / this.captionTemperature); // [D, N · motions]
     const moving = embedding(reshape(transpose(reshape(all, [rows, count, motions]), 1, 2), [rows * motions, count]), places); // [D, N]
     return sub(softCrossEntropy(all, moving, shares, zeros), entropy);
