@@ -69,7 +69,7 @@ function classTable({ pictures, clips }: Evaluation): Table {
 function questionTable({ questions, clips: { splits, controls, wordings, chance }, neighbours }: Evaluation): Table {
   const others = Object.entries(splits).filter(([name]) => name !== 'unseen artist');
   return {
-    title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame, or frames in another order, say nothing about motion.',
+    title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame says nothing about motion; frames in another order may hint at what changes, by how place, size and turn go together, but not at which way.',
     rows: [
       ...Object.values(questions).map(q => row('own', `"${q.question}" of ${q.candidates.toLocaleString('en')}`, ...share(q), String(q.n))),
       ...others.flatMap(([name, { object, motion }]) => [row('own', `motion; ${name}`, ...share(motion), String(motion.n)), row('own', `object; ${name}`, ...share({ percent: object.r1, interval: object.interval, n: object.n }), String(object.n))]),
