@@ -81,16 +81,29 @@ export async function trainedItems(model: VLJEPA, e4: E4, heldOut: boolean): Pro
 }
 
 /**
- * What neighbours are looked up in: one clip of every concept by each of some training artists, motions in turn.
- * @param model whose preprocessing counts @param e4 the list @param artists who have drawn every concept @returns [artists · concepts]
+ * Every thing with every motion once, artists by turns, in parts of one artist in which no thing comes twice.
+ * @param things how many @param artists how many @returns parts with their artist, and thing and motion of each clip
  */
-export async function galleryItems(model: VLJEPA, e4: E4, artists: readonly Artist[] = GALLERY_ARTISTS): Promise<ClipItem[]> {
+export function galleryPairs(things: number, artists: number): { artist: number; pairs: { thing: number; motion: number }[] }[] {
+  return Array.from({ length: artists * Math.ceil(MOTIONS.length / artists) }, (_, part) => {
+    const [artist, turn] = [part % artists, Math.floor(part / artists)];
+    const pairs = Array.from({ length: things }, (_, thing) => ({ thing, motion: ((artist + thing) % artists) + turn * artists }));
+    return { artist, pairs: pairs.filter(({ motion }) => motion < MOTIONS.length) };
+  });
+}
+
+/**
+ * What neighbours are looked up in: the asked pair of thing and motion is there beside the seven other motions of the thing, as in a bank of all captions.
+ * @param model whose preprocessing counts @param e4 the list @param artists who have drawn every concept @returns parts as `galleryPairs` has them, [8 · concepts] in all
+ */
+export async function galleryItems(model: VLJEPA, e4: E4, artists: readonly Artist[] = GALLERY_ARTISTS): Promise<ClipItem[][]> {
   const bytes = model.config.vision.cropSize ** 2 * 3;
   const sets = await smallSets(model, e4, artists);
-  return sets.flatMap(({ concepts, pixels }, a) => concepts.map((concept, i) => {
+  return galleryPairs(e4.concepts.length, artists.length).map(({ artist, pairs }) => {
+    const { concepts, pixels } = sets[artist]!;
     const at = (k: number): Uint8Array => pixels.subarray(k * bytes, (k + 1) * bytes);
-    return { concept, motion: (i + 3 * a) % MOTIONS.length, drawing: at(i), backdrop: at((i * 7 + 3) % concepts.length), random: new CounterRandom(CLIP_SEED, a, i, GALLERY_STREAM) };
-  }));
+    return pairs.map(({ thing: i, motion }) => ({ concept: concepts[i]!, motion, drawing: at(i), backdrop: at((i * 7 + 3) % concepts.length), random: new CounterRandom(CLIP_SEED, motion, i, GALLERY_STREAM) }));
+  });
 }
 
 /** Frames of one clip. @param item which @param side S @returns [frames, S, S, 3] levels */
@@ -149,10 +162,4 @@ export function drawClips(items: readonly ClipItem[], side: number): DrawnClips 
   const levels = new Uint8Array(items.length * each);
   items.forEach((item, i) => levels.set(clipLevels(item, side), i * each));
   return { items, side, levels };
-}
-
-/** Predictions of drawn clips. @param model the model @param clips drawn @param questions one prediction each @returns per question [n, dim] */
-export function predictDrawn(model: VLJEPA, { items, levels }: DrawnClips, questions: readonly string[]): Tensor[] {
-  const each = levels.length / Math.max(1, items.length);
-  return predictClips(model, items.length, i => levels.subarray(i * each, (i + 1) * each), questions);
 }

@@ -80,15 +80,15 @@ export async function bankFigure({ items, caption }: Described, names: readonly 
 
 /**
  * What says a training clip's caption again.
- * @param clips described @param names of the concepts @param gallery clips of training artists, described @param alike the clip of the gallery that is nearest in colours and edges to each clip
+ * @param clips described @param names of the concepts @param gallery every thing with every motion by training artists, described @param alike the clip of the gallery that is nearest in colours and edges to each clip
  * @returns figures by way
  */
 export async function retrievedFigures({ items, caption }: Described, names: readonly string[], gallery: Described, alike: readonly number[]): Promise<Record<string, CaptionFigure>> {
   const [references, shown] = [referencesOf(items, names), referencesOf(gallery.items, names)];
   const constant = commonCaption(shown);
   return {
-    'caption of the nearest training clip, by the model': captionFigure((await nearestRows(caption, gallery.caption)).map(i => shown[i]![0]!), references),
-    'caption of the nearest training clip, by colours and edges': captionFigure(alike.map(i => shown[i]![0]!), references),
+    'caption of the nearest clip of training artists, by the model': captionFigure((await nearestRows(caption, gallery.caption)).map(i => shown[i]![0]!), references),
+    'caption of the nearest clip of training artists, by colours and edges': captionFigure(alike.map(i => shown[i]![0]!), references),
     [`one caption for all ("${constant}")`]: captionFigure(items.map(() => constant), references),
   };
 }

@@ -107,10 +107,7 @@ async function evaluateSplit(model: VLJEPA, items: readonly ClipItem[], { names,
   return { split, object: objectRanks, motion: hits, wordings, predictions: { items, object, motion, caption } };
 }
 
-/**
- * First frame only, frames in another order, and backwards, where the opposite motion is the right answer. Which of the four values moves can be guessed a little from the poses without
- * their order (the moving value and the swaying ones go together in other ways), which way it goes cannot; so of shuffled frames both are told apart.
- */
+/** First frame only, frames in another order (and what is right of that: which value moves, and which way), and backwards, where the opposite motion is the right answer. */
 async function controlsOf(model: VLJEPA, items: readonly ClipItem[], motions: Tensor): Promise<Record<string, Share>> {
   const { frames } = SPRITES;
   const right = async (order: FrameOrder): Promise<{ right: boolean[]; opposite: boolean[] }> => {

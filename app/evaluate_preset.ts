@@ -15,8 +15,8 @@ import { evaluateRetrieval } from '../tasks/retrieve.ts';
 import { writeFileAtomic } from '../weights/writer.ts';
 import { PACKAGE_ROOT, checkpointFolder, shortPath } from './checkpoint_path.ts';
 import type { ObjectiveRuns } from './comparison.ts';
-import { drawClips, galleryItems, predictDrawn, predictItems } from './clip_sets.ts';
-import type { DrawnClips } from './clip_sets.ts';
+import { galleryItems, predictItems } from './clip_sets.ts';
+import type { ClipItem } from './clip_sets.ts';
 import { decodedPictures, loadArtistSet } from './e4_set.ts';
 import { CliError } from './errors.ts';
 import { bankFigure, decodedFigures, retrievedFigures } from './evaluate_captions.ts';
@@ -44,7 +44,7 @@ export interface TrainingMetrics {
   /** Figures of other seeds. */
   seeds?: unknown;
   /** Embeddings against tokens against shuffled texts, of `vl-jepa compare`. */
-  objectives?: ObjectiveRuns;
+  objectives?: ObjectiveRuns & { note?: string };
 }
 
 export interface Evaluation {
@@ -151,11 +151,11 @@ async function captionPart({ model, items }: ClipStage, names: readonly string[]
 }
 
 /** Captions of the nearest clip of training artists, by the model and by colours and edges, and one caption for all. */
-async function retrievedPart({ model, items }: ClipStage, names: readonly string[], gallery: DrawnClips, alike: readonly number[]): Promise<Record<string, CaptionFigure>> {
+async function retrievedPart({ model, items }: ClipStage, names: readonly string[], gallery: readonly ClipItem[], alike: readonly number[]): Promise<Record<string, CaptionFigure>> {
   const [caption] = predictItems(model, items, [QUESTIONS.caption[0]!]) as [Tensor];
-  const [shown] = predictDrawn(model, gallery, [QUESTIONS.caption[0]!]) as [Tensor];
+  const [shown] = predictItems(model, gallery, [QUESTIONS.caption[0]!]) as [Tensor];
   try {
-    return await retrievedFigures({ items, caption }, names, { items: gallery.items, caption: shown }, alike);
+    return await retrievedFigures({ items, caption }, names, { items: gallery, caption: shown }, alike);
   } finally {
     caption.dispose();
     shown.dispose();
@@ -176,13 +176,12 @@ async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, mo
   const texts = movingCaptions(names);
   const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
   const artists = GALLERY_ARTISTS.filter(a => a !== stage.artist); // else the nearest drawing is the one that is asked about
-  let drawn: DrawnClips | undefined;
-  const gallery = async (): Promise<DrawnClips> => (drawn ??= drawClips(await galleryItems(model, e4, artists), model.config.vision.cropSize));
+  const gallery = await galleryItems(model, e4, artists);
   try {
     const pictures = await part('pictures', () => pictureFigures(stage));
     const { ways, examples, question } = await part('captions', () => captionPart(stage, names, bank, decoder));
-    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', async () => neighbourFigures(model.device, drawClips(items, model.config.vision.cropSize), await gallery(), artists.length));
-    const retrieved = await part('captions of the nearest clips', async () => retrievedPart(stage, names, await gallery(), nearest));
+    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', () => neighbourFigures(model.device, items, gallery, model.config.vision.cropSize));
+    const retrieved = await part('captions of the nearest clips', () => retrievedPart(stage, names, gallery.flat(), nearest));
     const figures = await part('joined clips', () => joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)));
     const { clips, captions, object, motion } = await part('clips, every split and control', () => clipPart(stage, names, decoder));
     return { artist: stage.artist, pictures, clips, questions: { object, motion, caption: question }, neighbours, captions: { ...captions, [UNSEEN]: { ...ways, ...retrieved } }, examples, joined: figures, training: await trainingOf(folder, stage.artist) };

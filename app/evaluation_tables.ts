@@ -42,10 +42,12 @@ function pictureTable({ pictures: { n, pictureToText, textToPicture, classificat
   };
 }
 
+const NEIGHBOURS = 'The nearest clip is looked up among clips of three training artists, every thing with every motion once.';
+
 function retrievalTable({ clips: { splits, chance } , neighbours }: Evaluation): Table {
   const { captionOfVideo, videoOfCaption, object } = splits['unseen artist'] as { captionOfVideo: BoundedRecall; videoOfCaption: BoundedRecall; object: BoundedRecall };
   return {
-    title: 'Retrieval, clips', head: RECALL, note: `${captionOfVideo.n} clips of the unseen artist with seeds that training never had. A caption names thing and motion; all captions of these clips are candidates.`,
+    title: 'Retrieval, clips', head: RECALL, note: `${captionOfVideo.n} clips of the unseen artist with seeds that training never had. A caption names thing and motion; all captions of these clips are candidates. ${NEIGHBOURS}`,
     rows: [
       recallRow('own', 'text → clip', videoOfCaption), recallRow('own', 'clip → text', captionOfVideo), recallRow('own', '"What is in the video?" → name', object),
       ...Object.entries(neighbours).map(([name, { object: o }]) => recallRow('baseline', `name of the nearest clip, ${name}`, o)),
@@ -69,7 +71,7 @@ function classTable({ pictures, clips }: Evaluation): Table {
 function questionTable({ questions, clips: { splits, controls, wordings, chance }, neighbours }: Evaluation): Table {
   const others = Object.entries(splits).filter(([name]) => name !== 'unseen artist');
   return {
-    title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame says nothing about motion; frames in another order may hint at what changes, by how place, size and turn go together, but not at which way.',
+    title: 'Questions about clips', head: ['accuracy', '95 %', 'n'], note: 'The nearest candidate answer. Controls take from the motion question what it needs: a single frame says nothing about motion, nor do frames in another order.',
     rows: [
       ...Object.values(questions).map(q => row('own', `"${q.question}" of ${q.candidates.toLocaleString('en')}`, ...share(q), String(q.n))),
       ...others.flatMap(([name, { object, motion }]) => [row('own', `motion; ${name}`, ...share(motion), String(motion.n)), row('own', `object; ${name}`, ...share({ percent: object.r1, interval: object.interval, n: object.n }), String(object.n))]),
@@ -84,7 +86,7 @@ function questionTable({ questions, clips: { splits, controls, wordings, chance 
 function captionTables({ captions }: Evaluation): Table[] {
   return Object.entries(captions).map(([split, ways]) => ({
     title: `Captions, ${split}`, head: ['CIDEr-D', '95 %', 'word for word, %'],
-    note: 'Five references per clip; 0 to 10; papers print it times 100. The decoder speaks freely; the text bank chooses among all captions of the set and is what a decoder can be measured by.',
+    note: 'Five references per clip; 0 to 10; papers print it times 100. The decoder speaks freely; the text bank chooses among all captions of the set and is what a decoder can be measured by. ' + NEIGHBOURS,
     rows: Object.entries(ways).map(([way, { ciderD, interval, exact }]: [string, CaptionFigure]) => row(way in NAMES || way.startsWith('text bank') ? 'own' : 'baseline', NAMES[way] ?? way, ciderD.toFixed(2), range(interval, 2), one(exact.percent))),
   }));
 }
@@ -135,7 +137,7 @@ const OBJECTIVE_KINDS = { embeddings: 'own', tokens: 'baseline', shuffled: 'cont
 const SHOWN = ['motion', 'object', 'top1', 'top5', 'ciderD'] as const;
 
 /** Embeddings against tokens: the end of every run, mean over seeds with the lowest and the highest. */
-function objectivesTable({ clips, candidates, runs, adapter, date, command }: ObjectiveRuns): Table {
+function objectivesTable({ clips, candidates, runs, adapter, date, command, note }: ObjectiveRuns & { note?: string }): Table {
   const steps = Math.max(...runs.map(r => r.steps));
   const sizes = Object.keys(OBJECTIVE_NAMES).flatMap(o => { const r = runs.find(x => x.objective === o); return r ? [`${o} ${r.parameters.toLocaleString('en')}`] : []; });
   const rows = objectiveMeans({ runs }).filter(m => m.step === steps).map(({ objective, seeds, figures }) => row(OBJECTIVE_KINDS[objective], `${OBJECTIVE_NAMES[objective]}, ${seeds} seeds`, ...SHOWN.map(key => {
@@ -145,7 +147,7 @@ function objectivesTable({ clips, candidates, runs, adapter, date, command }: Ob
   return {
     title: `Embeddings or tokens: ${steps} steps, same encoder and data`, head: SHOWN.map(key => FIGURE_NAMES[key]),
     note: `The paper's controlled comparison, small: the trained vision encoder of stage 1, everything behind it new, the same batches of stage 2. Numbers that learn: ${sizes.join(', ')}. ${clips} clips of the unseen artist; ${candidates} candidates. ` +
-      `Embeddings answer by the nearest text, tokens word for word, or by the likeliest of the candidates. Mean over seeds, lowest and highest in brackets; chance for motion 12.5. ${command}, ${adapter}, ${date}.`,
+      `Embeddings answer by the nearest text, tokens word for word, or by the likeliest of the candidates. Mean over seeds, lowest and highest in brackets; chance for motion 12.5. ${note ? `${note}. ` : ''}${command}, ${adapter}, ${date}.`,
     rows,
   };
 }

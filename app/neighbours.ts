@@ -8,7 +8,8 @@ import { recall } from '../tasks/metrics.ts';
 import type { Recall } from '../tasks/metrics.ts';
 import type { Hit } from '../tasks/nearest.ts';
 import { exactSearcher } from '../tasks/searcher.ts';
-import type { DrawnClips } from './clip_sets.ts';
+import { drawClips } from './clip_sets.ts';
+import type { ClipItem, DrawnClips } from './clip_sets.ts';
 import { shareOf } from './figures.ts';
 import type { Share } from './figures.ts';
 
@@ -20,7 +21,7 @@ export interface NeighbourFigures {
   motion: Share;
 }
 
-/** Objects that are looked at per question: recall goes to 10. */
+/** Objects that are looked at per question and part: recall goes to 10. */
 const DEPTH = 10;
 /** Thumbnails of raw pixels, which have to divide the side of the frames. */
 const thumbnail = (side: number): number => [16, 12, 8].find(s => side % s === 0) ?? side;
@@ -33,27 +34,25 @@ const FEATURES: Readonly<Record<string, { frames: number; rows: (set: PictureSet
   'colour and edge histograms, all frames': { frames: SPRITES.frames, rows: edgeRows },
 };
 
-/** Rows of clips from one to another: the features of their first frames joined, the mean clip taken off, of length 1. */
-function clipRows({ side, levels }: DrawnClips, from: number, to: number, { frames, rows }: (typeof FEATURES)[string]): Rows {
+/** Rows of clips: the features of their first frames joined, the mean clip taken off, of length 1. */
+function clipRows({ items, side, levels }: DrawnClips, { frames, rows }: (typeof FEATURES)[string]): Rows {
   const [whole, each] = [SPRITES.frames * side * side * 3, frames * side * side * 3];
-  const pixels = new Uint8Array((to - from) * each);
-  for (let i = from; i < to; i++) pixels.set(levels.subarray(i * whole, i * whole + each), (i - from) * each);
+  const pixels = new Uint8Array(items.length * each);
+  for (let i = 0; i < items.length; i++) pixels.set(levels.subarray(i * whole, i * whole + each), i * each);
   const { width, data } = rows({ size: side, pixels });
-  return centredRows({ n: to - from, width: frames * width, data });
+  return centredRows({ n: items.length, width: frames * width, data });
 }
 
-/** The nearest of each artist's clips together, best first. */
-async function search(device: Device, queries: Rows, galleries: readonly { from: number; rows: () => Rows }[]): Promise<Hit[][]> {
-  const wanted = Tensor.from(device, queries.data, [queries.n, queries.width]);
-  const all: Hit[][] = Array.from({ length: queries.n }, () => []);
-  for (const { from, rows } of galleries) {
-    const { data, width } = rows();
-    const searcher = exactSearcher(device, { vectors: data, dim: width });
-    (await searcher.search(wanted, DEPTH)).forEach((hits, q) => all[q]!.push(...hits.map(({ index, score }) => ({ index: from + index, score }))));
+/** The nearest rows of a part for each wanted row, best first. @param from place of the part in the gallery */
+async function search(device: Device, wanted: Rows, { data, width }: Rows, from: number): Promise<Hit[][]> {
+  const queries = Tensor.from(device, wanted.data, [wanted.n, wanted.width]);
+  const searcher = exactSearcher(device, { vectors: data, dim: width });
+  try {
+    return (await searcher.search(queries, DEPTH)).map(hits => hits.map(({ index, score }) => ({ index: from + index, score })));
+  } finally {
     searcher.dispose();
+    queries.dispose();
   }
-  wanted.dispose();
-  return all.map(hits => hits.sort((a, b) => b.score - a.score || a.index - b.index));
 }
 
 /** Rank of the right object among those of the nearest clips. @param hits best first @param concepts of the gallery @param truth wanted one @returns rank, or one that is beyond every recall */
@@ -64,21 +63,28 @@ export function rankOfObject(hits: readonly Hit[], concepts: readonly number[], 
 
 /**
  * Looks every clip up among those of the gallery.
- * @param device where the cosines are taken @param asked clips that are asked about @param gallery clips of training artists, one artist after another @param artists how many
+ * @param device where the cosines are taken @param asked clips that are asked about @param gallery parts of one training artist in which an object comes once @param side S of the clips
  * @returns figures by way of looking, and the nearest clip of each item by the last way, which is the strongest
  */
-export async function neighbourFigures(device: Device, asked: DrawnClips, gallery: DrawnClips, artists: number): Promise<{ figures: Record<string, NeighbourFigures>; nearest: number[] }> {
-  const { items } = asked;
-  const per = gallery.items.length / artists;
-  const concepts = gallery.items.map(g => g.concept);
-  const figures: Record<string, NeighbourFigures> = {};
-  let nearest: number[] = [];
-  for (const [name, feature] of Object.entries(FEATURES)) {
-    const parts = Array.from({ length: artists }, (_, a) => ({ from: a * per, rows: () => clipRows(gallery, a * per, (a + 1) * per, feature) }));
-    const hits = await search(device, clipRows(asked, 0, items.length, feature), parts);
-    nearest = hits.map(list => list[0]!.index);
-    const { n, r1, r5, r10 } = recall(hits.map((list, i) => rankOfObject(list, concepts, items[i]!.concept)));
-    figures[name] = { object: { n, r1, r5, r10 }, motion: shareOf(items.map((item, i) => gallery.items[nearest[i]!]!.motion === item.motion)) };
+export async function neighbourFigures(device: Device, asked: readonly ClipItem[], gallery: readonly (readonly ClipItem[])[], side: number): Promise<{ figures: Record<string, NeighbourFigures>; nearest: number[] }> {
+  const ways = Object.entries(FEATURES);
+  const drawn = drawClips(asked, side);
+  const wanted = ways.map(([, feature]) => clipRows(drawn, feature));
+  const hits: Hit[][][] = ways.map(() => asked.map(() => []));
+  let from = 0;
+  for (const part of gallery) {
+    const shown = drawClips(part, side);
+    for (const [w, [, feature]] of ways.entries()) (await search(device, wanted[w]!, clipRows(shown, feature), from)).forEach((found, q) => hits[w]![q]!.push(...found));
+    from += part.length;
   }
+  const items = gallery.flat();
+  const concepts = items.map(g => g.concept);
+  let nearest: number[] = [];
+  const figures = Object.fromEntries(ways.map(([name], w) => {
+    const best = hits[w]!.map(list => list.sort((a, b) => b.score - a.score || a.index - b.index));
+    nearest = best.map(list => list[0]!.index);
+    const { n, r1, r5, r10 } = recall(best.map((list, i) => rankOfObject(list, concepts, asked[i]!.concept)));
+    return [name, { object: { n, r1, r5, r10 }, motion: shareOf(asked.map((item, i) => items[nearest[i]!]!.motion === item.motion)) }];
+  }));
   return { figures, nearest };
 }

@@ -45,7 +45,7 @@ export const SPRITES: SpriteSettings = { frames: 16, shift: 0.07, zoom: [0.85, 1
 const PLAIN = 0.4, GRADIENT = 0.75;
 
 /** Places of a clip's draws. */
-const DRAW = { start: 0, kind: 4, angle: 5, first: 8, second: 12 } as const;
+const DRAW = { start: 0, kind: 4, angle: 5, first: 8, second: 12, levels: 16 } as const;
 
 /** A square drawing on white. */
 export interface Drawing {
@@ -55,16 +55,27 @@ export interface Drawing {
   readonly levels: ArrayLike<number>;
 }
 
+/** The levels of the moving value: up or down from the first one, with one wrap. @returns [n] levels */
+export const levelsFrom = (start: number, sign: 1 | -1, n: number): number[] => Array.from({ length: n }, (_, t) => (((start + sign * t) % n) + n) % n);
+
 /**
- * The levels that a value runs through over a clip, from a given one on. The moving value counts up or down and wraps; the others sway: up over the even levels, down
- * over the odd ones. Every value takes each level once, and the first level is given, so neither a first frame nor one value's levels without their order tell the motion.
- * @param start first level, 0 to n − 1 @param sign 1 or −1 for the moving value, 0 for sway @param n levels and frames, even @returns [n] levels
+ * The levels of a value that does not move: every two frames hold two neighbouring levels, as they do for the moving value, but which two come next and in which order is
+ * drawn by lot. Every value takes each level once and the first level is given, so a first frame does not tell the motion. Nor do all frames without their order: the moving
+ * value lies to the others as they lie to each other, since drawn orders of pairs and of the two within them form a group.
+ * @param start first level, 0 to n − 1 @param n levels and frames, even @param uniform numbers from 0 to 1 at the places 0 to n − 1 @returns [n] levels
  */
-export function levelsFrom(start: number, sign: 1 | -1 | 0, n: number): number[] {
-  if (sign !== 0) return Array.from({ length: n }, (_, t) => (((start + sign * t) % n) + n) % n);
-  const sway = (phase: number): number => (phase < n / 2 ? 2 * phase : 2 * (n - phase) - 1);
-  const phase = start % 2 === 0 ? start / 2 : n - (start + 1) / 2;
-  return Array.from({ length: n }, (_, t) => sway((phase + t) % n));
+export function levelsByLot(start: number, n: number, uniform: (place: number) => number): number[] {
+  const pairs = n / 2;
+  const low = uniform(0) < 0.5 ? start : start + n - 1; // of the first pair: the first level is its lower or its upper one
+  const others = Array.from({ length: pairs - 1 }, (_, k) => k + 1);
+  for (let i = others.length - 1; i > 0; i--) {
+    const j = Math.floor(uniform(i) * (i + 1));
+    [others[i], others[j]] = [others[j]!, others[i]!];
+  }
+  return [0, ...others].flatMap((pair, k) => {
+    const level = (low + 2 * pair) % n, next = (level + 1) % n;
+    return (k === 0 ? low === start : uniform(pairs - 1 + k) < 0.5) ? [level, next] : [next, level];
+  });
 }
 
 /**
@@ -81,7 +92,8 @@ export function spritePoses(motion: number, random: CounterRandom, settings: Spr
   const poses = new Float64Array(frames * 4);
   for (let axis = 0; axis < 4; axis++) {
     const start = Math.floor(random.uniform(DRAW.start + axis) * frames);
-    levelsFrom(start, axis === moving.axis ? moving.sign : 0, frames).forEach((level, t) => {
+    const levels = axis === moving.axis ? levelsFrom(start, moving.sign, frames) : levelsByLot(start, frames, (place) => random.uniform(DRAW.levels + axis * frames + place));
+    levels.forEach((level, t) => {
       const at = (2 * level) / (frames - 1) - 1; // −1 to 1
       poses[t * 4 + axis] = axis < 2 ? at * shift : axis === 2 ? least * (most / least) ** ((at + 1) / 2) : (at * turn * Math.PI) / 180;
     });

@@ -28,6 +28,16 @@ test.when(isNode, WHY, 'neighbours: an object counts once, however many of its c
   assert.equal([spreadOf([3, 1, 2]), spreadOf([4, 1, 2, 3])], [{ median: 2, low: 1, high: 3 }, { median: 2.5, low: 1, high: 4 }]);
 });
 
+test.when(isNode, WHY, 'gallery of clips: every thing with every motion once, by all artists, no thing twice in a part', async () => {
+  const { galleryPairs } = await import('../../app/clip_sets.ts');
+  for (const [things, artists] of [[7, 3], [9, 2], [4, 1]] as const) {
+    const parts = galleryPairs(things, artists);
+    assert.equal(parts.flatMap(p => p.pairs.map(({ thing, motion }) => 8 * thing + motion)).sort((a, b) => a - b), Array.from({ length: 8 * things }, (_, i) => i));
+    for (const { pairs } of parts) assert.is(new Set(pairs.map(p => p.thing)).size, pairs.length);
+    for (let thing = 0; thing < things; thing++) assert.is(new Set(parts.filter(p => p.pairs.some(q => q.thing === thing)).map(p => p.artist)).size, artists);
+  }
+});
+
 const share = (percent: number, n = 40): { percent: number; interval: [number, number]; n: number } => ({ percent, interval: [percent - 1, percent + 1], n });
 const recall = (r1: number): { n: number; r1: number; r5: number; r10: number; medianRank: number; interval: [number, number] } => ({ n: 40, r1, r5: r1 + 1, r10: r1 + 2, medianRank: 1, interval: [r1 - 1, r1 + 1] });
 const figure = (ciderD: number): Evaluation['captions'][string][string] => ({ ciderD, interval: [ciderD - 0.1, ciderD + 0.1], exact: share(5) });

@@ -2,7 +2,7 @@
 import { DataError } from '../../data/errors.ts';
 import { answerOf, clipCaptions, QUESTIONS } from '../../data/questions.ts';
 import { CounterRandom } from '../../data/random.ts';
-import { isHeldOutPair, levelsFrom, MOTIONS, SPRITES, spriteClip, spritePoses } from '../../data/sprites.ts';
+import { isHeldOutPair, levelsByLot, levelsFrom, MOTIONS, SPRITES, spriteClip, spritePoses } from '../../data/sprites.ts';
 import type { Drawing } from '../../data/sprites.ts';
 import { assert, isNode, suite } from '../harness.ts';
 
@@ -41,17 +41,46 @@ test('all motions of an address share their first frame, so one frame cannot giv
 });
 
 test('every pose value takes each of its levels once under every motion, so no value tells the motion without the order', () => {
+  const all = Array.from({ length: 16 }, (_, i) => i);
   for (let start = 0; start < 16; start++) {
-    for (const sign of [-1, 0, 1] as const) {
-      const levels = levelsFrom(start, sign, 16);
+    const drawn = levelsByLot(start, 16, place => at(start, 9).uniform(place));
+    for (const levels of [levelsFrom(start, -1, 16), levelsFrom(start, 1, 16), drawn]) {
       assert.is(levels[0], start);
-      assert.equal(sorted(levels), Array.from({ length: 16 }, (_, i) => i));
+      assert.equal(sorted(levels), all);
+      for (let t = 0; t < 16; t += 2) assert.ok([1, 15].includes(Math.abs(levels[t]! - levels[t + 1]!)), 'two frames hold two neighbouring levels');
     }
-    assert.ok(levelsFrom(start, 0, 16).every((v, t, all) => Math.abs(v - all[(t + 1) % 16]!) <= 2), 'sway has no jump');
   }
+  assert.equal(levelsByLot(1, 2, () => 0), [1, 0]);
+  assert.equal(levelsByLot(1, 2, () => 0.9), [1, 0]);
   for (let m = 0; m < 8; m++) {
     const [a, b] = [spritePoses(m, at(4)), spritePoses((m + 3) % 8, at(4))];
     for (let axis = 0; axis < 4; axis++) assert.equal(sorted(a.filter((_, i) => i % 4 === axis)), sorted(b.filter((_, i) => i % 4 === axis)));
+  }
+});
+
+test('poses without their order do not tell which value moves: two values lie to each other as two others do', () => {
+  // statistics of a pair of values that no order of frames changes: how often neighbouring levels of one are near in the other, and the correlation on the circle
+  const N = 16, CLIPS = 3000;
+  const tell = (poses: Float64Array, a: number, b: number): number[] => {
+    const level = (t: number, axis: number): number => Math.round(((poses[t * 4 + axis]! / (axis < 2 ? SPRITES.shift : (SPRITES.turn * Math.PI) / 180) + 1) * (N - 1)) / 2);
+    const other = new Array<number>(N);
+    for (let t = 0; t < N; t++) other[level(t, a)] = level(t, b);
+    const gaps = other.map((v, i) => Math.min((v - other[(i + 1) % N]! + N) % N, (other[(i + 1) % N]! - v + N) % N));
+    const turn = (v: number, f: number): number => (2 * Math.PI * f * v) / N;
+    const wave = (f: number): number => Math.hypot(...([Math.cos, Math.sin] as const).flatMap(p => ([Math.cos, Math.sin] as const).map(q => other.reduce((sum, v, i) => sum + p(turn(i, 1)) * q(turn(v, f)), 0)))) / N;
+    return [gaps.filter(g => g === 1).length, gaps.reduce((x, y) => x + y) / N, wave(1), wave(3)];
+  };
+  // axes 0, 1 and 3: with motion 0 the first of them moves, with motion 6 the last, with motion 4 none of them
+  for (const [a, b] of [[0, 1], [1, 0], [0, 3], [3, 0]] as const) {
+    const means = [0, 1, 4, 6].map(motion => {
+      const sums = [0, 0, 0, 0];
+      for (let i = 0; i < CLIPS; i++) tell(spritePoses(motion, at(motion, i)), a, b).forEach((v, k) => { sums[k] = sums[k]! + v / CLIPS; });
+      return sums;
+    });
+    for (const k of [0, 1, 2, 3]) {
+      const values = means.map(m => m[k]!);
+      assert.ok((Math.max(...values) - Math.min(...values)) / values[0]! < 0.03, `values ${a} and ${b}, statistic ${k}: ${values.map(v => v.toFixed(3)).join(' ')}`);
+    }
   }
 });
 
