@@ -11,7 +11,7 @@ export const DECODE_OPTIONS: Readonly<Record<string, Option>> = {
   width: { type: 'string', value: 'N', help: 'beam: beams, 1 to 16 (default 4)' },
   'length-penalty': { type: 'string', value: 'X', help: 'beam: exponent of the length that log-probabilities are divided by' },
   'n-best': { type: 'string', value: 'N', help: 'beam, sample: texts to show (default 1)' },
-  rerank: { type: 'boolean', help: 'beam, sample: of the n-best texts (default 4) first the one whose own vector is nearest to what is decoded' },
+  rerank: { type: 'boolean', help: 'beam, sample: order the n-best texts (default 4) by their probability and by how near their own vectors are to what is decoded' },
   temperature: { type: 'string', value: 'X', help: 'sample: divides the logits' },
   'top-k': { type: 'string', value: 'K', help: 'sample: how many of the likeliest tokens stay' },
   'top-p': { type: 'string', value: 'P', help: 'sample: share of the probability that stays' },

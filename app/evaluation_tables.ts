@@ -91,7 +91,7 @@ function captionTables({ captions }: Evaluation): Table[] {
   }));
 }
 
-const NAMES: Readonly<Record<string, string>> = { greedy: 'decoder, greedy', beam: 'decoder, beam of 4', reranked: 'decoder, best of 4 beams by the text encoder' };
+const NAMES: Readonly<Record<string, string>> = { greedy: 'decoder, greedy', beam: 'decoder, beam of 4', reranked: 'decoder, best of 4 beams by probability and text encoder' };
 
 /** The headline of selective decoding. @param joined figures @returns a sentence, and one on annotations anywhere in their scenes where they were measured */
 export const ratioSentence = ({ ratio, seeds, anywhere }: JoinedFigures): string => (ratio === undefined ? 'The adaptive curve reaches no score of the uniform one: there is no ratio.'

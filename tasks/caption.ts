@@ -17,8 +17,8 @@ export interface CaptionOptions extends DecodeOptions {
   readonly bank?: LabelBank;
   /** How many texts of the bank, default 1. */
   readonly k?: number;
-  /** Puts the texts asked for (`nBest`) in the order of the cosine that the Y-Encoder's vector of each has with what is decoded: the model judges what the decoder proposed. */
-  readonly rerank?: boolean;
+  /** Orders the texts asked for (`nBest`) by their log-probability and by the cosine that the Y-Encoder's vector of each has with what is decoded, as `rerankTexts` does; a number is its temperature. */
+  readonly rerank?: boolean | number;
 }
 
 /** What is said of one picture, clip or vector. */
@@ -40,16 +40,21 @@ export async function captionVectors(model: VLJEPA, decoder: TextDecoder, vector
   if (decoder.device !== model.device) throw new ShapeError('caption: the decoder lives on another device, expected that of the model (give fromPretrained the model)');
   await decoder.check(model);
   const proposed = await decoder.hypotheses(vectors, decode);
-  const texts = rerank ? await rerankTexts(model, vectors, proposed) : proposed;
+  const texts = rerank === undefined || rerank === false ? proposed : await rerankTexts(model, vectors, proposed, rerank === true ? undefined : rerank);
   const nearest = bank ? await classify(model, vectors, bank, { k }) : [];
   return texts.map((list, i) => ({ text: list[0]!.text, texts: list, nearest: nearest[i] ?? [] }));
 }
 
+/** What a cosine is divided by beside log-probabilities: of 0.01 to 0.15 the best on drawings of an artist (FxEmojis) that no figure is told of. */
+const TEMPERATURE = 0.05;
+
 /**
- * Orders proposals by what the model itself makes of them: the cosine of e(text) with the vector that is decoded. Empty texts come last.
- * @param model with a tokenizer @param vectors [N, dim] unit rows @param proposed [N] texts of each, at least one @returns [N] the same texts, nearest first
+ * Orders proposals by both judges: log-probability (of the decoder, all tokens) + cosine(e(text), vector) / temperature. Either alone is worse: the decoder knows sentences, the Y-Encoder meanings. Empty texts come last.
+ * @param model with a tokenizer @param vectors [N, dim] unit rows @param proposed [N] texts of each, at least one @param temperature of the cosine; 0: the cosine alone @returns [N] the same texts, best first
+ * @throws RangeError for a temperature that is no number ≥ 0
  */
-export async function rerankTexts(model: VLJEPA, vectors: Tensor, proposed: readonly (readonly Hypothesis[])[]): Promise<Hypothesis[][]> {
+export async function rerankTexts(model: VLJEPA, vectors: Tensor, proposed: readonly (readonly Hypothesis[])[], temperature = TEMPERATURE): Promise<Hypothesis[][]> {
+  if (!(temperature >= 0 && temperature < Infinity)) throw new RangeError(`rerankTexts: temperature is ${temperature}, expected a number ≥ 0`);
   const distinct = [...new Set(proposed.flat().map(h => h.text).filter(t => t.trim() !== ''))];
   const place = new Map(distinct.map((t, i) => [t, i]));
   if (distinct.length === 0) return proposed.map(list => [...list]);
@@ -57,11 +62,13 @@ export async function rerankTexts(model: VLJEPA, vectors: Tensor, proposed: read
   try {
     const [rows, texts] = await Promise.all([vectors.read(), encoded.read()]);
     const dim = vectors.shape[1]!;
-    const cosine = (n: number, text: string): number => {
+    const judge = (n: number, { text, logProbability }: Hypothesis): number => {
       const at = place.get(text);
-      return at === undefined ? -Infinity : dotRows(rows, n, texts, at, dim);
+      if (at === undefined) return -Infinity;
+      const cosine = dotRows(rows, n, texts, at, dim);
+      return temperature > 0 ? logProbability + cosine / temperature : cosine;
     };
-    return proposed.map((list, n) => list.map(h => ({ h, score: cosine(n, h.text) })).sort((a, b) => (b.score > a.score ? 1 : b.score < a.score ? -1 : 0)).map(({ h }) => h));
+    return proposed.map((list, n) => list.map(h => ({ h, score: judge(n, h) })).sort((a, b) => (b.score > a.score ? 1 : b.score < a.score ? -1 : 0)).map(({ h }) => h));
   } finally {
     encoded.dispose();
   }

@@ -36,16 +36,22 @@ test('a caption is the decoded prediction, with the nearest text of the bank bes
   assert.equal((await askOpen(model, decoder, pictures, 'What is this?', { method: 'beam', width: 1 })).map(s => s.text), said.map(s => s.text));
   const several = await captionVectors(model, decoder, vectors, { method: 'beam', width: 3, nBest: 3 });
   assert.equal(several.map(s => [s.texts.length, s.nearest.length]), [[3, 0], [3, 0], [3, 0]]);
-  const judged = await captionVectors(model, decoder, vectors, { method: 'beam', width: 3, nBest: 3, rerank: true });
   const rows = await vectors.read();
-  for (const [i, { text, texts }] of judged.entries()) {
-    assert.equal(texts.map(t => t.text).sort(), several[i]!.texts.map(t => t.text).sort(), 'the same proposals');
-    const encoded = model.encodeText(texts.map(t => t.text || 'x'));
-    const e = await encoded.read();
-    encoded.dispose();
-    const cosines = texts.map((t, k) => (t.text.trim() ? rows.subarray(16 * i, 16 * i + 16).reduce((s, v, d) => s + v * e[16 * k + d]!, 0) : -Infinity));
-    assert.ok(text === texts[0]!.text && cosines.every((c, k) => k === 0 || c <= cosines[k - 1]! + 1e-6), `nearest first: ${cosines.join(', ')}`);
+  for (const [rerank, weigh] of [[true, 1 / 0.05], [0.5, 2], [0, undefined]] as const) {
+    const judged = await captionVectors(model, decoder, vectors, { method: 'beam', width: 3, nBest: 3, rerank });
+    for (const [i, { text, texts }] of judged.entries()) {
+      assert.equal(texts.map(t => t.text).sort(), several[i]!.texts.map(t => t.text).sort(), 'the same proposals');
+      const encoded = model.encodeText(texts.map(t => t.text || 'x'));
+      const e = await encoded.read();
+      encoded.dispose();
+      const scores = texts.map((t, k) => {
+        const cosine = rows.subarray(16 * i, 16 * i + 16).reduce((s, v, d) => s + v * e[16 * k + d]!, 0);
+        return !t.text.trim() ? -Infinity : weigh === undefined ? cosine : t.logProbability + cosine * weigh;
+      });
+      assert.ok(text === texts[0]!.text && scores.every((c, k) => k === 0 || c <= scores[k - 1]! + 1e-5), `best first: ${scores.join(', ')}`);
+    }
   }
+  assert.match(await reason(captionVectors(model, decoder, vectors, { rerank: -1 })), /rerankTexts: temperature is -1, expected a number ≥ 0/);
   for (const t of [vectors, scores, bank.vectors]) t.dispose();
   for (const one of [model, decoder]) one.dispose();
 });
