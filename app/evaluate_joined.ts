@@ -13,7 +13,7 @@ import { JOINED, joinedStream } from './joined_streams.ts';
 import type { JoinSettings, JoinedStream } from './joined_streams.ts';
 
 /** Seeds, and streams of each. */
-const SEEDS = [1, 2, 3], STREAMS = 7;
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8, 9], STREAMS = 7;
 const AVERAGES: readonly CurveName[] = ['adaptive average', 'uniform average'];
 
 /** Median with the least and the greatest over seeds. */
