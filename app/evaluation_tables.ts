@@ -42,7 +42,7 @@ function pictureTable({ pictures: { n, pictureToText, textToPicture, classificat
   };
 }
 
-const NEIGHBOURS = 'The nearest clip is looked up among clips of three training artists, every thing with every motion once.';
+const NEIGHBOURS = 'The nearest clip is looked up among clips of training artists, every thing with every motion once.';
 
 function retrievalTable({ clips: { splits, chance } , neighbours }: Evaluation): Table {
   const { captionOfVideo, videoOfCaption, object } = splits['unseen artist'] as { captionOfVideo: BoundedRecall; videoOfCaption: BoundedRecall; object: BoundedRecall };

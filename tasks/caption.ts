@@ -45,7 +45,7 @@ export async function captionVectors(model: VLJEPA, decoder: TextDecoder, vector
   return texts.map((list, i) => ({ text: list[0]!.text, texts: list, nearest: nearest[i] ?? [] }));
 }
 
-/** What a cosine is divided by beside log-probabilities: of 0.01 to 0.15 the best on drawings of an artist (FxEmojis) that no figure is told of. */
+/** What a cosine is divided by beside log-probabilities: the best of 0.01 to 0.15 on drawings of FxEmojis, an artist apart from training and test. */
 const TEMPERATURE = 0.05;
 
 /**
