@@ -176,12 +176,12 @@ async function measure(model: VLJEPA, folder: string, { artist = TEST_ARTIST, mo
   const texts = movingCaptions(names);
   const bank = { texts, vectors: model.encodeText(texts, { batchSize: 256 }) };
   const artists = GALLERY_ARTISTS.filter(a => a !== stage.artist); // else the nearest drawing is the one that is asked about
-  const gallery = await galleryItems(model, e4, artists);
+  const gallery = (): Promise<ClipItem[][]> => galleryItems(model, e4, artists); // drawings are kept, and not loaded where both parts were measured before
   try {
     const pictures = await part('pictures', () => pictureFigures(stage));
     const { ways, examples, question } = await part('captions', () => captionPart(stage, names, bank, decoder));
-    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', () => neighbourFigures(model.device, items, gallery, model.config.vision.cropSize));
-    const retrieved = await part('captions of the nearest clips', () => retrievedPart(stage, names, gallery.flat(), nearest));
+    const { figures: neighbours, nearest } = await part('nearest clips by pixels, colours and edges', async () => neighbourFigures(model.device, items, await gallery(), model.config.vision.cropSize));
+    const retrieved = await part('captions of the nearest clips', async () => retrievedPart(stage, names, (await gallery()).flat(), nearest));
     const figures = await part('joined clips', () => joinedFigures(model, items, names, bankText(model, bank.texts, bank.vectors), 'the nearest of all captions', joined ?? (most === undefined ? {} : LOOK)));
     const { clips, captions, object, motion } = await part('clips, every split and control', () => clipPart(stage, names, decoder));
     return { artist: stage.artist, pictures, clips, questions: { object, motion, caption: question }, neighbours, captions: { ...captions, [UNSEEN]: { ...ways, ...retrieved } }, examples, joined: figures, training: await trainingOf(folder, stage.artist) };

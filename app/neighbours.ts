@@ -79,12 +79,11 @@ export async function neighbourFigures(device: Device, asked: readonly ClipItem[
   }
   const items = gallery.flat();
   const concepts = items.map(g => g.concept);
-  let nearest: number[] = [];
+  const sorted = hits.map(lists => lists.map(list => list.sort((a, b) => b.score - a.score || a.index - b.index)));
+  const nearest = sorted.map(lists => lists.map(([first]) => first!.index));
   const figures = Object.fromEntries(ways.map(([name], w) => {
-    const best = hits[w]!.map(list => list.sort((a, b) => b.score - a.score || a.index - b.index));
-    nearest = best.map(list => list[0]!.index);
-    const { n, r1, r5, r10 } = recall(best.map((list, i) => rankOfObject(list, concepts, asked[i]!.concept)));
-    return [name, { object: { n, r1, r5, r10 }, motion: shareOf(asked.map((item, i) => items[nearest[i]!]!.motion === item.motion)) }];
+    const { n, r1, r5, r10 } = recall(sorted[w]!.map((list, i) => rankOfObject(list, concepts, asked[i]!.concept)));
+    return [name, { object: { n, r1, r5, r10 }, motion: shareOf(asked.map((item, i) => items[nearest[w]![i]!]!.motion === item.motion)) }];
   }));
-  return { figures, nearest };
+  return { figures, nearest: nearest.at(-1)! };
 }

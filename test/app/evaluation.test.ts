@@ -1,6 +1,6 @@
 // The report of every task: its pieces on small examples, and its text and page from given figures. Node only, nothing is computed on an adapter.
 import { inFolder } from '../folder.ts';
-import { assert, isNode, suite } from '../harness.ts';
+import { assert, device, isNode, suite } from '../harness.ts';
 import type { Evaluation } from '../../app/evaluate_preset.ts';
 import { WHY, refusal, vlJepa } from './process.ts';
 
@@ -36,6 +36,20 @@ test.when(isNode, WHY, 'gallery of clips: every thing with every motion once, by
     for (const { pairs } of parts) assert.is(new Set(pairs.map(p => p.thing)).size, pairs.length);
     for (let thing = 0; thing < things; thing++) assert.is(new Set(parts.filter(p => p.pairs.some(q => q.thing === thing)).map(p => p.artist)).size, artists);
   }
+});
+
+test.when(isNode, WHY, 'neighbours: each asked clip finds its own drawing and motion in whichever part of the gallery they are', async () => {
+  const [{ neighbourFigures }, { CounterRandom }] = await Promise.all([import('../../app/neighbours.ts'), import('../../data/random.ts')]);
+  const side = 24, backdrop = new Uint8Array(side * side * 3).fill(255);
+  const drawings = [0, 1, 2, 3].map(k => Uint8Array.from({ length: side * side * 3 }, (_, i) => (Math.floor(i / 3 / side) % (k + 2) === 0 ? 40 * k + 20 * (i % 3) : 255)));
+  const item = (concept: number, motion: number) => ({ concept, motion, drawing: drawings[concept]!, backdrop, random: new CounterRandom(3, concept, motion, 5) });
+  const parts = [[item(0, 1), item(1, 2), item(2, 3)], [item(3, 4), item(0, 6), item(2, 0)]];
+  const asked = [item(2, 0), item(1, 2), item(0, 6), item(3, 4), item(2, 3)]; // clips of the gallery again
+  const { figures, nearest } = await neighbourFigures(await device(), asked, parts, side);
+  assert.equal(nearest, [5, 1, 4, 3, 2]);
+  assert.equal(Object.entries(figures).filter(([name]) => /all frames/.test(name)).map(([, f]) => [f.object.r1, f.motion.percent]), [[100, 100], [100, 100]]);
+  const none = await neighbourFigures(await device(), [item(1, 7)], [[item(0, 1), item(2, 2)], [item(3, 3), item(2, 4)]], side); // its drawing is not there
+  for (const f of Object.values(none.figures)) assert.equal([f.object.r10, f.motion.percent], [0, 0]);
 });
 
 const share = (percent: number, n = 40): { percent: number; interval: [number, number]; n: number } => ({ percent, interval: [percent - 1, percent + 1], n });
